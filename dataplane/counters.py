@@ -1,0 +1,54 @@
+"""The layout of the counters that a data plane shares with vswitchd, which maps them read-only.
+
+    offset 0                      header: u64 magic, layout, ports_max, reasons_max, heartbeat_ns, 11 spare
+    HEADER + index * RECORD       one record a port, in the order of FIELDS, then drops by reason, then tx_drops by reason
+
+All numbers are unsigned 64-bit, in the machine's order, written by the worker alone.  They count frames and octets as the
+switch saw them: rx entered the switch (the guest sent it), tx left it.  A super-frame counts as the segments that it
+stands for, so that figures compare with those of a wire.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from typing import Any
+
+from dataplane.messages import PORTS_MAX
+from dataplane.reasons import NAMES, REASONS_MAX
+
+MAGIC = 0x7673_7769_7463_6831
+LAYOUT = 2
+HEADER = 128
+FIELDS = (
+    "rx_packets",      # frames received, segments counted
+    "rx_bytes",        # their octets without FCS
+    "tx_packets",
+    "tx_bytes",
+    "rx_frames",       # frames received, super-frames counted once: these balance
+    "sent",            # of the frames received here, how many left by at least one port
+    "kept",            # of the frames received here, how many wait in at least one queue and left by none
+    "originated",      # frames that the switch itself made and sent by this port
+    "rx_overrun",      # frames that the kernel dropped before we read them
+    "learned",
+    "moved",
+    "expired",
+    "bursts",          # rx bursts that were not empty
+    "errors",          # hard errors of the driver
+    "spare_0",
+    "spare_1",
+)
+RECORD = 8 * (len(FIELDS) + 2 * REASONS_MAX)
+SIZE = HEADER + PORTS_MAX * RECORD
+
+
+def read_port(memory: mmap.mmap | memoryview, index: int) -> dict[str, Any]:
+    """The counters of the port with `index`: FIELDS, `drops` and `tx_drops` (reason -> frames, zeroes left in)."""
+    if not 0 <= index < PORTS_MAX:
+        raise IndexError(index)
+    numbers = struct.unpack_from(f"={RECORD // 8}Q", memory, HEADER + index * RECORD)
+    record: dict[str, Any] = dict(zip(FIELDS, numbers, strict=False))
+    drops = numbers[len(FIELDS) :]
+    record["drops"] = {name: drops[number] for number, name in enumerate(NAMES) if number}
+    record["tx_drops"] = {name: drops[REASONS_MAX + number] for number, name in enumerate(NAMES) if number}
+    return record

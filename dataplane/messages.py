@@ -1,0 +1,98 @@
+"""The words between vswitchd and a data plane: configuration down, events up, file descriptors beside them.
+
+A data plane listens on a UNIX socket of type SOCK_SEQPACKET that vswitchd made and it inherited.  Whoever connects with
+the data plane's own uid (SO_PEERCRED) is its vswitchd; a newer connection replaces an older one, which is how a restarted
+vswitchd adopts a data plane that never stopped.  One message is one JSON object of at most MESSAGE_MAX octets; file
+descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD is 253).
+
+    request   {"id": 7, "do": "port_add", ...}
+    reply     {"id": 7, "ok": {...}}  or  {"id": 7, "error": {"errno": 22, "text": "..."}}
+    event     {"event": "port_down", "port": "vm1.outside", "errno": 5}
+
+Requests
+    hello                                  -> switch configuration, version, pid, layout; fds: [tables]
+    ports                                  -> {"ports": [{"config": {...}, "state": "up", "fds": 1}, ...], "next": n | None}
+                                              fds: of the ports, in order (`from`: index to start at)
+    switch_set   {"config": {...}}         change `ageing_s` and the like
+    port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...]
+    port_set     {"config": {...}}         everything but driver and index may change while frames flow
+    port_remove  {"port": NAME}
+    fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, age_s}], "next": cursor | None}
+    fdb_flush    {"port": NAME | None, "vlan": VID | None}
+    stop                                   leave the loop and exit with 0
+
+A port configuration is a dict with the keys of PORT_DEFAULTS; a switch configuration has those of SWITCH_DEFAULTS.
+vswitchd validates what comes up like any foreign input: a compromised data plane may say anything.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+VERSION = 1
+MESSAGE_MAX = 64 * 1024
+FDS_MAX = 253
+PORTS_MAX = 1024                 # ports of one switch
+
+PORT_DEFAULTS: dict[str, Any] = {
+    "name": "",
+    "index": -1,                 # stable for the life of the port, 0 .. PORTS_MAX - 1
+    "role": "guest",             # guest | uplink | host
+    "driver": "memory",          # memory | packet | tun | vhost_user
+    "guest": None,
+    "nic": None,
+    "attach": "tap",             # the topology's word, carried for whoever asks
+    "interface": "",             # the kernel interface behind the port
+    "vlan": {"pvid": 0, "untagged": [0], "tagged": [], "admit_tagged": False, "transparent": False},
+    "isolated": False,
+    "learning": "on",            # first | off | on
+    "mac": "",                   # registered address: a static entry when learning is `off`
+    "max_macs": 64,
+    "when_full": "drop",         # drop | forward
+    "unknown_unicast": "flood",  # uplink | flood | drop: what becomes of this port's frames to nobody known
+    "mtu": 1500,
+    "link": "up",                # up | down, as the topology says
+    "block": False,
+    "carrier": True,             # whether a guest has opened the other end, as the kernel says
+}
+
+SWITCH_DEFAULTS: dict[str, Any] = {
+    "name": "",
+    "topology": "",
+    "ageing_s": 300,             # IEEE 802.1Q-2018 8.8.3: 10 .. 1 000 000, recommended 300
+    "fdb_capacity": 65536,       # entries that fit the table at half load
+}
+
+
+class MessageError(Exception):
+    """What arrived is not a message."""
+
+
+def send(connection: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:
+    """Send one message; borrows `fds`."""
+    data = json.dumps(message, separators=(",", ":")).encode()
+    if len(data) > MESSAGE_MAX:
+        raise MessageError(f"a message of {len(data)} octets is over the {MESSAGE_MAX} that fit")
+    socket.send_fds(connection, [data], fds or [])
+
+
+def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next message and its fds (the caller's to close), or None when the peer has gone."""
+    data, fds, flags, _ = socket.recv_fds(connection, MESSAGE_MAX, FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+    try:
+        if not data:
+            if fds:
+                raise MessageError("file descriptors without a message")
+            return None
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise MessageError("a message was cut short")
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise MessageError("a message is a JSON object")
+    except (MessageError, ValueError) as error:
+        for fd in fds:
+            socket.close(fd)
+        raise error if isinstance(error, MessageError) else MessageError(f"not JSON: {error}") from error
+    return message, fds

@@ -1,0 +1,43 @@
+"""Why a frame leaves early: the one list, each with a sentence for people.
+
+The position in REASONS is the number that the packet path uses (`reasons.pxd` has the same order; the modules check it
+when they load).  A name is never reused for another meaning: counters and dashboards carry it.
+"""
+
+from __future__ import annotations
+
+REASONS_MAX = 64
+
+REASONS: tuple[tuple[str, str], ...] = (
+    ("pass", "The frame was not dropped."),
+    ("runt", "The frame is shorter than an Ethernet header."),
+    ("oversize", "The frame, or the segments it would be cut into, exceed the MTU of the port."),
+    ("bad_offload", "The offload header that came with the frame contradicts the frame."),
+    ("source_group", "The source address is a group address, which no station can have."),
+    ("source_zero", "The source address is all zeroes."),
+    ("link_down", "The port is set to `link: down`."),
+    ("blocked", "The port is quarantined by `block: true`."),
+    ("vlan_tagged", "The frame carries a VLAN tag and the port admits only untagged frames."),
+    ("vlan_untagged", "The frame carries no VLAN tag and the port has no native VLAN."),
+    ("vlan_ingress", "The frame's VLAN is not one of the port's."),
+    ("vlan_reserved", "VLAN 4095 is reserved and never forwarded."),
+    ("vlan_egress", "The destination's port is not a member of the frame's VLAN."),
+    ("source_not_learned", "The source address is not the one that the port is pinned to (`learning: first` or `off`); "
+                           "two guests with QEMU's default address 52:54:00:12:34:56 look like this."),
+    ("source_elsewhere", "The source address belongs to another port."),
+    ("max_macs", "The port already uses as many addresses as `max_macs` allows and `when_full` is `drop`."),
+    ("same_port", "The destination lives behind the port that the frame came in by."),
+    ("isolated", "Both ports are isolated from each other."),
+    ("uplink_to_uplink", "Frames from one uplink never leave by another."),
+    ("unknown_unicast", "Nobody with the destination address is known and the port's `unknown_unicast` lets it go nowhere."),
+    ("no_receiver", "No other port takes part in the frame's VLAN."),
+    ("port_down", "The destination's port is down or has no guest."),
+    ("tx_queue_full", "The receiver does not take its frames fast enough and its queue is full."),
+    ("tx_error", "The kernel refused the frame for good."),
+    ("reserved_multicast", "The destination is a reserved group address (STP, LLDP, LACP, ...) that `reserved_multicast` "
+                           "does not let through."),
+)
+
+NUMBERS = {name: number for number, (name, _) in enumerate(REASONS)}
+NAMES = tuple(name for name, _ in REASONS)
+SENTENCES = dict(REASONS)

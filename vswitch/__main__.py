@@ -1,0 +1,5 @@
+"""`python -m vswitch` is `vswitch`."""
+
+from vswitch.cli import main
+
+main()

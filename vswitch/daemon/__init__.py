@@ -1,0 +1,1 @@
+"""vswitchd: supervisor of data planes, API server, metrics, events, state on disk."""

@@ -1,0 +1,1 @@
+"""The outside world, one file for each mechanism of the kernel."""

@@ -1,0 +1,181 @@
+"""The validated topology, as every other package reads it.
+
+Two views of one document.  The declared things (`Guest`, `Switch`, `Uplink`, ...) say what the file says, with
+inheritance resolved.  `Topology.ports` says what a switch needs to know: one `Port` for each attachment point, in the
+data plane's terms (PVID and membership, never `access` or `trunk`).
+
+Pure: nothing here reads a file, a host or a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Learning = Literal["first", "off", "on"]
+Verdict = Literal["reject", "accept", "monitor"]
+Role = Literal["guest", "uplink", "host"]
+Attach = Literal["tap", "vhost_user", "interface", "host"]
+LabMode = Literal["namespaces", "qemu"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the document a value was written (1-based line and column)."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True)
+class Vlan:
+    """Which VIDs a port is a member of, in IEEE 802.1Q's terms.
+
+    `pvid` is given to untagged and priority-tagged frames; None drops them.  VID 0 here is the domain of ports without
+    a VLAN (`vlan: none`).  `untagged` leave without a tag, `tagged` (inclusive ranges) with one.  A frame that arrives
+    with a VID other than 0 is dropped unless `admit_tagged`.  `transparent` ports never look at tags.
+    """
+
+    pvid: int | None = 0
+    untagged: tuple[int, ...] = (0,)
+    tagged: tuple[tuple[int, int], ...] = ()
+    admit_tagged: bool = False
+    transparent: bool = False
+
+
+@dataclass(frozen=True)
+class Tap:
+    """How a guest's TAP is made.  Exactly one of `owner` and `group` is set by the time it is created."""
+
+    name: str
+    owner: str | None = None
+    group: str | None = None
+    queues: int = 1
+    adopt: bool = False
+
+
+@dataclass(frozen=True)
+class Port:
+    """One attachment point of a switch.
+
+    `name` is `guest.nic`, the uplink's name, or `host.NAME`.  `interface` is the kernel interface that carries the port:
+    the TAP, the physical adapter, or the host port's own.
+    """
+
+    name: str
+    role: Role
+    switch: str
+    attach: Attach
+    interface: str
+    guest: str | None = None
+    nic: str | None = None
+    tap: Tap | None = None
+    mac: str = ""                      # the registered address; "" when none is written
+    vlan: Vlan = Vlan()
+    isolated: bool = False
+    learning: Learning = "first"
+    max_macs: int = 1
+    when_full: Literal["drop", "forward"] = "drop"
+    unknown_unicast: Literal["uplink", "flood", "drop"] = "flood"
+    mtu: int = 1500                    # octets without Ethernet header and tag
+    link: Literal["up", "down"] = "up"
+    block: bool = False
+    addresses: tuple[str, ...] = ()    # CIDR
+    routes: tuple[tuple[str, str], ...] = ()
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a lab plays a guest or a station; it says nothing about namespace or QEMU."""
+
+    commands: tuple[str, ...] = ()
+    nftables: str | None = None        # path, relative to the topology file
+    image: str | None = None
+    memory: str | None = None
+    vcpus: int | None = None
+    cpu: str | None = None
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Station:
+    """A machine out there on a physical network; in a lab, played by a namespace."""
+
+    name: str
+    network: str
+    addresses: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+    run: Run = Run()
+
+
+@dataclass(frozen=True)
+class PhysicalNetwork:
+    name: str
+    stations: dict[str, Station] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Uplink:
+    name: str
+    interface: str
+    physical_network: str
+    switch: str = ""
+
+
+@dataclass(frozen=True)
+class Switch:
+    name: str
+    uplinks: tuple[str, ...] = ()
+    zone: str | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Guest:
+    name: str
+    role: str = "endpoint"
+    ports: tuple[str, ...] = ()        # names in Topology.ports, in the order of its nics
+    run: Run = Run()
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One line of `expect:`.
+
+    `reach` is True, False or `tcp/80` / `udp/53` / `icmp`; `only_via` a list of guest names, each item a name or a tuple
+    of alternatives; exactly one of `reach`, `only_via`, `isolated`, `no_shared_contact` is given.
+    """
+
+    source: str
+    destination: str
+    reach: bool | str | None = None
+    only_via: tuple[str | tuple[str, ...], ...] = ()
+    isolated: bool = False
+    no_shared_contact: bool = False
+    place: Place | None = None
+    text: str = ""                     # the line as written, for messages
+
+
+@dataclass(frozen=True)
+class Topology:
+    name: str
+    file: str
+    switches: dict[str, Switch]
+    ports: dict[str, Port]
+    guests: dict[str, Guest]
+    uplinks: dict[str, Uplink] = field(default_factory=dict)
+    physical_networks: dict[str, PhysicalNetwork] = field(default_factory=dict)
+    portgroups: dict[str, tuple[str, ...]] = field(default_factory=dict)   # name -> names of its ports
+    expectations: tuple[Expectation, ...] = ()
+    origins: dict[str, dict[str, tuple[object, Place | None, str]]] = field(default_factory=dict)
+    """port name -> key -> (effective value, where it was written or None, 'defaults' | 'switch' | 'portgroup' | 'nic' | 'built in')"""
+
+    def ports_of(self, switch: str) -> list[Port]:
+        """The ports of `switch`, in the file's order."""
+        return [port for port in self.ports.values() if port.switch == switch]
