@@ -35,8 +35,8 @@ FIELDS = (
     "expired",
     "bursts",          # rx bursts that were not empty
     "errors",          # hard errors of the driver
-    "spare_0",
-    "spare_1",
+    "tx_frames",       # copies that left by this port, super-frames counted once
+    "tx_kept",         # copies that waited in the queue of this port
 )
 RECORD = 8 * (len(FIELDS) + 2 * REASONS_MAX)
 SIZE = HEADER + PORTS_MAX * RECORD

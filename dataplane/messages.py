@@ -11,13 +11,14 @@ descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD i
 
 Requests
     hello                                  -> switch configuration, version, pid, layout; fds: [tables]
-    ports                                  -> {"ports": [{"config": {...}, "state": "up", "fds": 1}, ...], "next": n | None}
+    ports                                  -> {"ports": [{"config": {...}, "state": "up", "errno": 0, "mac": "", "fds": 1}, ...],
+                                               "next": n | None}; `mac` is the registered or first-heard address
                                               fds: of the ports, in order (`from`: index to start at)
     switch_set   {"config": {...}}         change `ageing_s` and the like
     port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...]
     port_set     {"config": {...}}         everything but driver and index may change while frames flow
     port_remove  {"port": NAME}
-    fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, age_s}], "next": cursor | None}
+    fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, pinned, age_s}], "next": cursor | None}
     fdb_flush    {"port": NAME | None, "vlan": VID | None}
     stop                                   leave the loop and exit with 0
 

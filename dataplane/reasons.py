@@ -22,9 +22,10 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("vlan_ingress", "The frame's VLAN is not one of the port's."),
     ("vlan_reserved", "VLAN 4095 is reserved and never forwarded."),
     ("vlan_egress", "The destination's port is not a member of the frame's VLAN."),
-    ("source_not_learned", "The source address is not the one that the port is pinned to (`learning: first` or `off`); "
-                           "two guests with QEMU's default address 52:54:00:12:34:56 look like this."),
-    ("source_elsewhere", "The source address belongs to another port."),
+    ("forged_transmits", "The source address is not the port's own: neither its registered address nor the first one that it "
+                         "used (`learning: first`)."),
+    ("source_elsewhere", "The source address belongs to another port; two guests that both use QEMU's default address "
+                         "52:54:00:12:34:56 look like this."),
     ("max_macs", "The port already uses as many addresses as `max_macs` allows and `when_full` is `drop`."),
     ("same_port", "The destination lives behind the port that the frame came in by."),
     ("isolated", "Both ports are isolated from each other."),

@@ -1,0 +1,44 @@
+"""The order of policies.  Top runs first; the first drop ends the frame."""
+
+from libc.stdint cimport uint64_t
+
+from dataplane.frames.frame cimport Frame
+from dataplane.frames.offload cimport frame_packet_length
+from dataplane.policies.isolation cimport isolation_egress
+from dataplane.policies.port_security cimport port_security_ingress
+from dataplane.policies.reserved_multicast cimport reserved_multicast_ingress
+from dataplane.policies.vlan cimport vlan_egress, vlan_ingress
+from dataplane.reasons cimport DROP_OVERSIZE, DROP_PORT_DOWN, PASS, Reason
+from dataplane.state cimport F_PORT_SECURITY, PortState
+
+
+cdef inline Reason ingress_chain(PortState *port, Frame *frame, uint64_t destination) noexcept nogil:
+    """Why `frame` may not enter by `port`, or PASS; gives it its VLAN."""
+    cdef Reason reason = vlan_ingress(&port.vlan, frame)
+    if reason != PASS:
+        return reason
+    if destination >> 40 & 1:                        # only a group address can be a reserved one
+        reason = reserved_multicast_ingress(frame, destination)
+    if reason != PASS or port.features == 0:         # most ports have no more to do
+        return reason
+    if port.features & F_PORT_SECURITY:
+        reason = port_security_ingress(port, frame)
+    return reason
+
+
+cdef inline Reason egress_chain(PortState *in_port, PortState *out_port, Frame *frame, bint *tagged) noexcept nogil:
+    """Why `frame` may not leave by `out_port`, or PASS; says whether it leaves `tagged`."""
+    cdef Reason reason = isolation_egress(in_port, out_port)
+    if reason != PASS:
+        return reason
+    if out_port.closed_reason != PASS:
+        return out_port.closed_reason
+    if not out_port.has_carrier:
+        return DROP_PORT_DOWN
+    reason = vlan_egress(&out_port.vlan, frame, tagged)
+    if reason != PASS:
+        return reason
+    # Judged on what goes onto a wire: a super-frame is fine, the segments that it becomes must fit.
+    if frame_packet_length(frame) > out_port.frame_length_max:
+        return DROP_OVERSIZE
+    return PASS

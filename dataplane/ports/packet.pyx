@@ -1,0 +1,167 @@
+"""Driver `packet`: an AF_PACKET socket on the network-device side of a guest's TAP, or on an uplink.
+
+PACKET_VNET_HDR keeps checksum and segmentation state in both directions, so a 64 KiB super-frame crosses as one frame and
+the kernel segments for a receiver that cannot.  A received outer tag arrives beside the frame (PACKET_AUXDATA); here it
+goes where every driver puts it, into `tci`.  The socket comes ready: bound, marked, non-blocking (vswitch.host.sockets).
+"""
+
+
+from libc.errno cimport EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, errno
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from dataplane.frames.frame cimport (
+    BURST_BYTES_MAX, BURST_MAX, FRAME_MAX, FRAME_TAGGED, HEADER_LINE, TYPE_8021Q, Burst, Frame, Segment, frame_begin,
+    frame_borrow, frame_take_tag_off, frame_type, type_is_tag, FRAME_TAG_INSIDE,
+)
+from dataplane.ports.port cimport Port, TxCopy
+from dataplane.ports.vnet cimport TX_PARTS_MAX, TxScratch, vnet_read, vnet_write
+from dataplane.reasons cimport DROP_OVERSIZE, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
+from dataplane.sys.compiler cimport vs_unlikely
+from dataplane.sys.socket cimport (
+    CMSG_DATA, CMSG_FIRSTHDR, MSG_DONTWAIT, MSG_TRUNC, PACKET_AUXDATA, PACKET_STATISTICS, SOL_PACKET,
+    TP_STATUS_VLAN_TPID_VALID, TP_STATUS_VLAN_VALID, cmsghdr, getsockopt, iovec, mmsghdr, msghdr, recvmmsg, sendmmsg,
+    tpacket_auxdata, tpacket_stats, virtio_net_hdr,
+)
+
+cdef enum:
+    RX_ROOM = 65664              # octets for what follows the header line of one frame, in whole lines
+    CONTROL_ROOM = 64            # CMSG_SPACE(sizeof(tpacket_auxdata)) is 40
+
+cdef struct PacketDevice:
+    int fd
+    uint32_t room                # buffers that a burst may fill, so that it stays under BURST_BYTES_MAX when frames are long
+    uint8_t *buffers             # BURST_MAX of RX_ROOM
+    virtio_net_hdr rx_vnet[BURST_MAX]
+    uint8_t rx_control[BURST_MAX][CONTROL_ROOM]
+    iovec rx_parts[BURST_MAX][3]
+    mmsghdr rx_messages[BURST_MAX]
+    mmsghdr tx_messages[BURST_MAX]
+    TxScratch tx[BURST_MAX]
+
+
+cdef void take_auxiliary_tag(Frame *frame, msghdr *message) noexcept nogil:
+    """Put the tag that the kernel took off beside the frame where every driver puts it."""
+    cdef cmsghdr *control = CMSG_FIRSTHDR(message)
+    cdef tpacket_auxdata *auxiliary
+    if control == NULL or control.cmsg_level != SOL_PACKET or control.cmsg_type != PACKET_AUXDATA:
+        return
+    auxiliary = <tpacket_auxdata *>CMSG_DATA(control)
+    if not auxiliary.tp_status & TP_STATUS_VLAN_VALID:
+        return
+    if auxiliary.tp_status & TP_STATUS_VLAN_TPID_VALID and auxiliary.tp_vlan_tpid != TYPE_8021Q:
+        # An 802.1ad tag is none of ours, and it cannot be left out either: the frame would change its VLAN.
+        frame.flags |= FRAME_TAG_INSIDE | FRAME_TAGGED
+        frame.tci = 0xFFF                            # reserved: dropped by every port that looks at tags
+        return
+    frame.tci = auxiliary.tp_vlan_tci
+    frame.flags |= FRAME_TAGGED
+    if type_is_tag(frame_type(frame)):
+        frame.flags |= FRAME_TAG_INSIDE
+
+
+cdef int packet_rx_burst(void *self, Burst *burst) noexcept nogil:
+    cdef PacketDevice *device = <PacketDevice *>self
+    cdef Frame *frame
+    cdef uint32_t i, length
+    cdef int n
+    for i in range(BURST_MAX):
+        device.rx_parts[i][1].iov_base = burst.headers[i]
+        device.rx_messages[i].msg_hdr.msg_controllen = CONTROL_ROOM
+    n = recvmmsg(device.fd, device.rx_messages, BURST_MAX, MSG_DONTWAIT, NULL)
+    if n < 0:
+        return 0 if errno == EAGAIN or errno == EINTR else -errno
+    for i in range(<uint32_t>n):
+        frame = frame_begin(burst)
+        length = device.rx_messages[i].msg_len
+        if vs_unlikely(length < sizeof(virtio_net_hdr)):
+            length = sizeof(virtio_net_hdr)
+        length -= sizeof(virtio_net_hdr)
+        frame.length = length
+        frame.header_length = <uint16_t>(length if length < HEADER_LINE else HEADER_LINE)
+        vnet_read(frame, &device.rx_vnet[i])
+        if length > HEADER_LINE:
+            frame_borrow(burst, frame, device.buffers + <uint64_t>i * RX_ROOM, length - HEADER_LINE)
+        if vs_unlikely(device.rx_messages[i].msg_hdr.msg_flags & MSG_TRUNC):
+            frame.reason = DROP_OVERSIZE
+        elif frame.header_length >= 14:
+            take_auxiliary_tag(frame, &device.rx_messages[i].msg_hdr)
+            # An inner tag stays inside; without an outer one beside it, the tag is still in the frame.
+            if not frame.flags & FRAME_TAGGED:
+                frame_take_tag_off(frame)
+        burst.n += 1
+    return n
+
+
+cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
+    cdef PacketDevice *device = <PacketDevice *>self
+    cdef uint32_t i, done = 0
+    cdef int sent
+    for i in range(n):
+        device.tx_messages[i].msg_hdr.msg_iov = device.tx[i].parts
+        device.tx_messages[i].msg_hdr.msg_iovlen = vnet_write(&device.tx[i], &copies[i])
+    while done < n:
+        sent = sendmmsg(device.fd, device.tx_messages + done, n - done, MSG_DONTWAIT)
+        if sent > 0:
+            done += <uint32_t>sent
+            continue
+        if errno == EAGAIN or errno == EINTR:
+            break
+        if errno == ENOBUFS:                         # the queue of the device behind the socket is full
+            copies[done].reason = DROP_TX_QUEUE_FULL
+        elif errno == EMSGSIZE:
+            copies[done].reason = DROP_OVERSIZE
+        elif errno == ENETDOWN or errno == EINVAL:
+            copies[done].reason = DROP_TX_ERROR
+        else:
+            return -errno if done == 0 else <int>done
+        done += 1
+    return <int>done
+
+
+cdef class PacketPort(Port):
+    kind = "packet"
+    cdef PacketDevice *packet
+
+    def __init__(self, config, fds):
+        cdef uint32_t i
+        if len(fds) != 1:
+            raise ValueError(f"driver packet takes one socket, not {len(fds)} file descriptors")
+        self.packet = <PacketDevice *>calloc(1, sizeof(PacketDevice))
+        if self.packet == NULL:
+            raise MemoryError
+        # Untouched pages cost nothing: only ports that receive long frames ever use more than their first lines.
+        self.packet.buffers = <uint8_t *>calloc(BURST_MAX, RX_ROOM)
+        if self.packet.buffers == NULL:
+            raise MemoryError
+        self.packet.fd = fds[0]
+        for i in range(BURST_MAX):
+            self.packet.rx_parts[i][0].iov_base = &self.packet.rx_vnet[i]
+            self.packet.rx_parts[i][0].iov_len = sizeof(virtio_net_hdr)
+            self.packet.rx_parts[i][1].iov_len = HEADER_LINE
+            self.packet.rx_parts[i][2].iov_base = self.packet.buffers + <uint64_t>i * RX_ROOM
+            self.packet.rx_parts[i][2].iov_len = RX_ROOM
+            self.packet.rx_messages[i].msg_hdr.msg_iov = self.packet.rx_parts[i]
+            self.packet.rx_messages[i].msg_hdr.msg_iovlen = 3
+            self.packet.rx_messages[i].msg_hdr.msg_control = self.packet.rx_control[i]
+        self.device = self.packet
+        self.driver.rx_burst = packet_rx_burst
+        self.driver.tx_burst = packet_tx_burst
+        self.poll_fd = fds[0]
+        self.fds = list(fds)
+
+    def overruns(self):
+        """Frames that the kernel dropped because we did not read them in time (PACKET_STATISTICS), since the last call."""
+        cdef tpacket_stats statistics
+        cdef unsigned int length = sizeof(statistics)
+        if self.packet == NULL or not self.fds:
+            return 0
+        if getsockopt(self.packet.fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &length):
+            return 0
+        return statistics.tp_drops
+
+    def __dealloc__(self):
+        if self.packet != NULL:
+            free(self.packet.buffers)
+            free(self.packet)

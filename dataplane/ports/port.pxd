@@ -1,0 +1,41 @@
+"""What a port driver is: three functions over a burst.
+
+rx_burst  fills `burst` with at most BURST_MAX frames; never blocks.  Returns how many, or a negative errno.
+          The first 64 octets are copied into each frame's private header; the rest stays borrowed until rx_done.
+tx_burst  sends copies in order; never blocks.  Returns how many were dealt with (sent, or refused for good with a reason);
+          the caller keeps or drops the rest.  A negative errno says that the port is broken and none was taken.
+rx_done   gives the borrowed buffers of `burst` back to their owner, in order.
+
+Directions are the switch's: rx enters the switch.  A guest's transmit queue is our rx.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+from dataplane.frames.frame cimport BURST_MAX, Burst, Frame
+
+cdef struct TxCopy:
+    Frame *frame                 # borrowed
+    uint16_t tci                 # of the tag to put on, if `tagged`
+    uint8_t tagged
+    uint8_t reason               # set by tx_burst on a copy that it refused for good
+
+cdef struct TxBurst:
+    uint32_t n
+    TxCopy copies[BURST_MAX]
+
+ctypedef int (*RxBurst)(void *device, Burst *burst) noexcept nogil
+ctypedef int (*TxBurstSend)(void *device, TxCopy *copies, uint32_t n) noexcept nogil
+ctypedef void (*RxDone)(void *device, Burst *burst) noexcept nogil
+
+cdef struct PortDriver:
+    RxBurst rx_burst
+    TxBurstSend tx_burst
+    RxDone rx_done               # NULL when nothing is to be given back
+
+
+cdef class Port:
+    """One attached device.  Owns its file descriptors; `close` may be called twice."""
+    cdef PortDriver driver
+    cdef void *device            # what the three functions get
+    cdef readonly list fds       # of the device, in the order they were handed over
+    cdef readonly int poll_fd    # readable when rx_burst has something, or -1

@@ -1,0 +1,26 @@
+"""The base of every port driver; see port.pxd for the contract."""
+
+import os
+
+
+cdef class Port:
+    kind = "none"
+
+    def __cinit__(self, *arguments, **options):
+        self.device = NULL
+        self.fds = []
+        self.poll_fd = -1
+        self.driver.rx_burst = NULL
+        self.driver.tx_burst = NULL
+        self.driver.rx_done = NULL
+
+    def overruns(self):
+        """Frames that the kernel dropped before we read them, since the last call."""
+        return 0
+
+    def close(self):
+        """Give every file descriptor back to the kernel; harmless the second time."""
+        fds, self.fds = self.fds, []
+        self.poll_fd = -1
+        for fd in fds:
+            os.close(fd)

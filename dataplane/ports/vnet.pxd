@@ -1,0 +1,64 @@
+"""Frames with a struct virtio_net_hdr before them, as both kernel drivers exchange them.
+
+Reading takes the sender's numbers as claims (the ingress stage checks them); writing uses only our own.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
+
+from dataplane.frames.frame cimport TYPE_8021Q, Frame
+from dataplane.ports.port cimport TxCopy
+from dataplane.sys.compiler cimport store_be16
+from dataplane.sys.socket cimport VIRTIO_NET_HDR_F_NEEDS_CSUM, iovec, virtio_net_hdr
+
+cdef enum:
+    TX_PARTS_MAX = 40            # vnet header, addresses and tag, rest of the header, segments
+
+cdef struct TxScratch:           # what one message of sendmmsg or writev is made of
+    virtio_net_hdr vnet
+    uint8_t addresses_and_tag[16]
+    iovec parts[TX_PARTS_MAX]
+
+
+cdef inline void vnet_read(Frame *frame, const virtio_net_hdr *vnet) noexcept nogil:
+    """Take the sender's claims.  DATA_VALID is not one that a guest could make for others."""
+    if vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM:
+        frame.needs_csum = 1
+        frame.csum_start = vnet.csum_start
+        frame.csum_offset = vnet.csum_offset
+    frame.gso_type = vnet.gso_type
+    frame.gso_size = vnet.gso_size
+
+
+cdef inline uint32_t vnet_write(TxScratch *scratch, const TxCopy *copy) noexcept nogil:
+    """Lay out one copy as iovec parts; how many.  The payload stays where it is."""
+    cdef const Frame *frame = copy.frame
+    cdef uint32_t i, n = 2
+    cdef uint16_t tag = 4 if copy.tagged else 0      # offsets count from the start of what is sent
+    scratch.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM if frame.needs_csum else 0
+    scratch.vnet.gso_type = frame.gso_type
+    scratch.vnet.hdr_len = frame.gso_header_length + tag if frame.gso_type else 0
+    scratch.vnet.gso_size = frame.gso_size if frame.gso_type else 0
+    scratch.vnet.csum_start = frame.csum_start + tag if frame.needs_csum else 0
+    scratch.vnet.csum_offset = frame.csum_offset if frame.needs_csum else 0
+    scratch.parts[0].iov_base = &scratch.vnet
+    scratch.parts[0].iov_len = sizeof(virtio_net_hdr)
+    if copy.tagged:
+        memcpy(scratch.addresses_and_tag, frame.header, 12)
+        store_be16(scratch.addresses_and_tag + 12, TYPE_8021Q)
+        store_be16(scratch.addresses_and_tag + 14, copy.tci)
+        scratch.parts[1].iov_base = scratch.addresses_and_tag
+        scratch.parts[1].iov_len = 16
+        scratch.parts[2].iov_base = frame.header + 12
+        scratch.parts[2].iov_len = frame.header_length - 12
+        n = 3
+    else:
+        scratch.parts[1].iov_base = frame.header
+        scratch.parts[1].iov_len = frame.header_length
+    for i in range(frame.n_segments):
+        if n == TX_PARTS_MAX:
+            return 0                                 # more pieces than any driver here produces
+        scratch.parts[n].iov_base = frame.segments[i].data
+        scratch.parts[n].iov_len = frame.segments[i].length
+        n += 1
+    return n

@@ -1,0 +1,209 @@
+"""One data plane: take the file descriptors, run the worker, serve the words of dataplane.messages.
+
+    python -m dataplane.process --listen-fd N --tables-fd M --config JSON
+
+The listening socket and the tables' memfd are vswitchd's and outlive this process; so a successor goes on where it ended.
+Threads: the main thread serves messages, the worker moves frames and never waits for the main thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from dataplane import counters, messages, reasons
+from dataplane.messages import FDS_MAX
+from dataplane.switch import Switch
+
+log = logging.getLogger("dataplane")
+FDB_PAGE = 400                   # entries of one reply: about 90 octets each, under MESSAGE_MAX
+PORTS_PAGE = 48                  # configurations of one reply
+OVERRUNS_S = 1.0                 # how often the kernel is asked for frames that it dropped
+
+Reply = tuple[dict[str, Any], list[int]]
+
+
+class Dataplane:
+    """Serves one vswitchd at a time; a newer connection replaces an older one."""
+
+    def __init__(self, listener: socket.socket, tables_fd: int, config: dict[str, Any]) -> None:
+        self.listener = listener
+        self.tables_fd = tables_fd
+        self.switch = Switch(config, tables_fd)
+        self.connection: socket.socket | None = None
+        self.selector = selectors.DefaultSelector()
+        self.is_running = True
+        self.down: set[str] = set()
+        self.words: dict[str, Callable[[dict[str, Any], list[int]], Reply]] = {
+            "hello": self.hello,
+            "ports": self.ports,
+            "port_add": self.port_add,
+            "port_set": self.port_set,
+            "port_remove": self.port_remove,
+            "switch_set": self.switch_set,
+            "fdb": self.fdb,
+            "fdb_flush": self.fdb_flush,
+            "stop": self.stop,
+        }
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
+        self.selector.register(self.switch.event_fd, selectors.EVENT_READ, self.report)
+        self.switch.start()
+        while self.is_running:
+            for key, _ in self.selector.select(OVERRUNS_S if self.switch.ports() else None):
+                key.data()
+            self.switch.collect_overruns()
+        self.switch.close()
+
+    # Connections.
+
+    def accept(self) -> None:
+        connection, _ = self.listener.accept()
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, _ = struct.unpack("3i", credentials)
+        if uid not in (0, os.geteuid()):
+            log.warning("refused a connection of uid %d", uid)
+            connection.close()
+            return
+        self.drop_connection()
+        connection.settimeout(5)                     # a vswitchd that stops reading cannot stop us
+        self.connection = connection
+        self.selector.register(connection, selectors.EVENT_READ, self.serve)
+
+    def drop_connection(self) -> None:
+        if self.connection is not None:
+            self.selector.unregister(self.connection)
+            self.connection.close()
+            self.connection = None
+
+    def serve(self) -> None:
+        """Answer one request."""
+        assert self.connection is not None
+        try:
+            received = messages.receive(self.connection)
+        except (OSError, messages.MessageError) as error:
+            log.warning("lost vswitchd: %s", error)
+            received = None
+        if received is None:
+            self.drop_connection()
+            return
+        request, fds = received
+        try:
+            word = self.words.get(str(request.get("do")))
+            if word is None:
+                raise ValueError(f"there is no request {request.get('do')!r}")
+            answer, out_fds = word(request, fds)
+            reply, fds = {"id": request.get("id"), "ok": answer}, []
+        except Exception as error:                   # whatever it was, it is the answer, and the frames go on
+            log.warning("%s failed: %r", request.get("do"), error)
+            number = error.errno if isinstance(error, OSError) else None
+            reply = {"id": request.get("id"), "error": {"errno": number or errno.EINVAL, "text": str(error)}}
+            out_fds = []
+        for fd in fds:
+            os.close(fd)
+        self.send(reply, out_fds)
+
+    def send(self, message: dict[str, Any], fds: list[int]) -> None:
+        if self.connection is None:
+            return
+        try:
+            messages.send(self.connection, message, fds)
+        except (OSError, messages.MessageError) as error:
+            log.warning("lost vswitchd: %s", error)
+            self.drop_connection()
+
+    def report(self) -> None:
+        """Tell vswitchd about ports that went down by themselves."""
+        os.read(self.switch.event_fd, 8)
+        for port in self.switch.ports():
+            name = port["config"]["name"]
+            if port["state"] in ("down", "broken") and name not in self.down:
+                self.down.add(name)
+                log.warning("port %s is %s: %s", name, port["state"], os.strerror(port["errno"]))
+                self.send({"event": "port_down", "port": name, "errno": port["errno"]}, [])
+
+    # Words.
+
+    def hello(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        answer = {
+            "version": messages.VERSION,
+            "layout": counters.LAYOUT,
+            "reasons": len(reasons.REASONS),
+            "pid": os.getpid(),
+            "config": self.switch.config,
+            "resumed": self.switch.resumed,
+        }
+        return answer, [self.tables_fd]
+
+    def ports(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        listed, out_fds = [], []
+        everything = self.switch.ports()
+        at = int(request.get("from", 0))
+        for port in everything[at : at + PORTS_PAGE]:
+            if len(out_fds) + len(port["fds"]) > FDS_MAX:
+                break
+            out_fds += port["fds"]
+            listed.append(port | {"fds": len(port["fds"])})
+        at += len(listed)
+        return {"ports": listed, "next": at if at < len(everything) else None}, out_fds
+
+    def port_add(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        handed, fds[:] = list(fds), []               # the switch owns them from here on, also when it fails
+        self.switch.port_add(request["config"], handed)
+        self.down.discard(request["config"].get("name", ""))
+        return {}, []
+
+    def port_set(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.switch.port_set(request["config"])
+        return {}, []
+
+    def port_remove(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.switch.port_remove(request["port"])
+        self.down.discard(request["port"])
+        return {}, []
+
+    def switch_set(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.switch.switch_set(request["config"])
+        return {}, []
+
+    def fdb(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        entries, following = self.switch.fdb_entries(int(request.get("from", 0)), FDB_PAGE)
+        return {"entries": entries, "next": following}, []
+
+    def fdb_flush(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.switch.fdb_flush(request.get("port"), request.get("vlan"))
+        return {}, []
+
+    def stop(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.is_running = False
+        return {}, []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="dataplane.process", description=__doc__)
+    parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--tables-fd", type=int, required=True)
+    parser.add_argument("--config", type=json.loads, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
+    # vswitchd asks us to stop; nobody else does.  A terminal's ^C meant for the command must not take the frames along.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    listener = socket.socket(fileno=arguments.listen_fd)
+    Dataplane(listener, arguments.tables_fd, arguments.config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Why a frame leaves early, as numbers.  The same order as in reasons.py, where each has its sentence."""
+
+from libc.stdint cimport uint8_t
+
+ctypedef uint8_t Reason
+
+cdef enum:
+    PASS = 0
+    DROP_RUNT
+    DROP_OVERSIZE
+    DROP_BAD_OFFLOAD
+    DROP_SOURCE_GROUP
+    DROP_SOURCE_ZERO
+    DROP_LINK_DOWN
+    DROP_BLOCKED
+    DROP_VLAN_TAGGED
+    DROP_VLAN_UNTAGGED
+    DROP_VLAN_INGRESS
+    DROP_VLAN_RESERVED
+    DROP_VLAN_EGRESS
+    DROP_FORGED_TRANSMITS
+    DROP_SOURCE_ELSEWHERE
+    DROP_MAX_MACS
+    DROP_SAME_PORT
+    DROP_ISOLATED
+    DROP_UPLINK_TO_UPLINK
+    DROP_UNKNOWN_UNICAST
+    DROP_NO_RECEIVER
+    DROP_PORT_DOWN
+    DROP_TX_QUEUE_FULL
+    DROP_TX_ERROR
+    DROP_RESERVED_MULTICAST
+    REASONS_N
+    REASONS_MAX = 64

@@ -1,0 +1,96 @@
+"""Stage 2 of 4: remember which port each source address lives behind.
+
+Runs after ingress filtering, so a frame that may not enter cannot teach us anything (an address could otherwise be stolen
+from a VLAN the sender is not in).
+"""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from dataplane.frames.frame cimport BURST_MAX, Burst, Frame
+from dataplane.state cimport port_owns
+from dataplane.reasons cimport DROP_FORGED_TRANSMITS, DROP_MAX_MACS, DROP_SOURCE_ELSEWHERE, PASS, Reason
+from dataplane.state cimport LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, PortState, SwitchState
+from dataplane.sys.compiler cimport counter_add
+from dataplane.tables.fdb cimport (
+    FDB_PINNED, FDB_STATIC, FdbEntry, entry_is_old, fdb_find_hashed, fdb_hash, fdb_insert, fdb_prefetch, fdb_remove,
+)
+
+
+cdef inline void forget_entry(SwitchState *switch, FdbEntry *entry) noexcept nogil:
+    """Take `entry` out of the table and out of its port's quota."""
+    cdef PortState *owner = switch.ports[entry.port]
+    if owner != NULL:
+        owner.last_source_key = 0
+        if entry.kind == 0:
+            owner.n_learned -= 1
+    fdb_remove(&switch.fdb, entry)
+
+
+cdef inline Reason learn_new(SwitchState *switch, PortState *port, const Frame *frame) noexcept nogil:
+    """Enter a source that the table does not hold."""
+    cdef uint8_t kind = 0
+    cdef FdbEntry *entry
+    if port.learning == LEARNING_ON:
+        if port.n_learned >= port.max_macs:
+            return PASS if port.when_full_forwards else DROP_MAX_MACS
+    elif not port_owns(port, frame.source_key >> 16):
+        # Not the port's own: either forged frames are allowed and not learned, or it is the first to be pinned.
+        if port.learning == LEARNING_OFF or port.n_addresses:
+            return PASS
+        port.addresses[0] = frame.source_key >> 16
+        port.n_addresses = 1
+    if port.learning == LEARNING_OFF:
+        kind = FDB_STATIC
+    elif port.learning == LEARNING_FIRST:
+        kind = FDB_PINNED
+    entry = fdb_insert(&switch.fdb, frame.source_key, port.index, kind, switch.now_s)
+    if entry == NULL:
+        return PASS if port.when_full_forwards else DROP_MAX_MACS
+    if kind == 0:
+        port.n_learned += 1
+    counter_add(&port.counters.learned, 1)
+    return PASS
+
+
+cdef inline Reason learn_source(SwitchState *switch, PortState *port, const Frame *frame, uint64_t hash) noexcept nogil:
+    cdef FdbEntry *entry
+    cdef Reason reason = PASS
+    # Several first addresses can come in one burst; ingress saw a port that had none yet.
+    if port.learning == LEARNING_FIRST and port.n_addresses and not port_owns(port, frame.source_key >> 16):
+        return DROP_FORGED_TRANSMITS
+    entry = fdb_find_hashed(&switch.fdb, frame.source_key, hash)
+    if entry != NULL and entry_is_old(&switch.fdb, entry, switch.now_s):
+        counter_add(&switch.ports[entry.port].counters.expired, 1)
+        forget_entry(switch, entry)
+        entry = NULL
+    if entry != NULL and entry.port != port.index:
+        # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing).
+        if entry.kind:
+            return DROP_SOURCE_ELSEWHERE
+        if port.learning == LEARNING_ON and port.n_learned >= port.max_macs:
+            return PASS if port.when_full_forwards else DROP_MAX_MACS
+        forget_entry(switch, entry)
+        entry = NULL
+        counter_add(&port.counters.moved, 1)
+    if entry == NULL:
+        reason = learn_new(switch, port, frame)
+    # Refresh at most once a second.  Writing every time keeps the line dirty in this core's cache.
+    elif entry.seen_s != switch.now_s:
+        entry.seen_s = switch.now_s
+    if reason == PASS:
+        port.last_source_key = frame.source_key
+        port.last_source_s = switch.now_s
+    return reason
+
+
+cdef inline void learn_burst(SwitchState *switch, PortState *port, Burst *burst) noexcept nogil:
+    cdef uint64_t hashes[BURST_MAX]
+    cdef uint64_t last = port.last_source_key if port.last_source_s == switch.now_s else 0
+    cdef uint32_t i
+    for i in range(burst.n):
+        if burst.frames[i].reason == PASS and burst.frames[i].source_key != last:
+            hashes[i] = fdb_hash(&switch.fdb, burst.frames[i].source_key)
+            fdb_prefetch(&switch.fdb, hashes[i])
+    for i in range(burst.n):
+        if burst.frames[i].reason == PASS and burst.frames[i].source_key != last:
+            burst.frames[i].reason = learn_source(switch, port, &burst.frames[i], hashes[i])

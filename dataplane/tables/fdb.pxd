@@ -1,0 +1,124 @@
+"""The forwarding database: (MAC, VID) -> port.
+
+Fixed size, set at start.  A key may live in one of two buckets of one cache line each, chosen by a keyed hash, so nobody
+can make addresses that collide and a lookup touches two lines at most.  Every port has a quota, and the quotas fit the
+table at half load, so a flood of made-up addresses on one port can only use up that port's own entries.
+
+Threads: the worker reads and writes.  Nobody else; the control plane asks through the mailbox.  The memory outlives the
+process (a memfd), so entries hold indices, never pointers.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from dataplane.sys.compiler cimport hash_keyed, prefetch_read
+
+cdef enum:
+    FDB_WAYS = 4
+    FDB_STATIC = 1               # from the configuration: never ages, never moves
+    FDB_PINNED = 2               # learned first on its port (`learning: first`): never ages, never moves
+
+cdef struct FdbEntry:            # 16 octets; key 0 is an empty place, for no station has address 0
+    uint64_t key                 # MAC << 16 | VID
+    uint32_t seen_s              # CLOCK_MONOTONIC, whole seconds
+    uint16_t port
+    uint8_t kind
+    uint8_t spare
+
+cdef struct FdbBucket:           # one cache line
+    FdbEntry entries[FDB_WAYS]
+
+cdef struct Fdb:
+    FdbBucket *buckets
+    uint64_t mask                # number of buckets - 1
+    uint64_t secret0             # keys of the hash
+    uint64_t secret1
+    uint32_t ageing_s
+    uint32_t n_entries
+    uint64_t sweep_at            # next bucket that ageing looks at; > mask when this second is done
+    uint32_t sweep_s             # the second that the sweep belongs to
+
+
+cdef inline uint64_t fdb_hash(const Fdb *fdb, uint64_t key) noexcept nogil:
+    return hash_keyed(key, fdb.secret0, fdb.secret1)
+
+
+cdef inline void fdb_prefetch(const Fdb *fdb, uint64_t hash) noexcept nogil:
+    prefetch_read(&fdb.buckets[hash & fdb.mask])
+
+
+cdef inline bint entry_is_old(const Fdb *fdb, const FdbEntry *entry, uint32_t now_s) noexcept nogil:
+    """Whether ageing has ended `entry` (IEEE 802.1Q-2018 8.8.3): it counts as absent from then on, swept or not."""
+    return entry.kind == 0 and now_s - entry.seen_s >= fdb.ageing_s
+
+
+cdef inline FdbEntry *bucket_find(FdbBucket *bucket, uint64_t key) noexcept nogil:
+    if bucket.entries[0].key == key:
+        return &bucket.entries[0]
+    if bucket.entries[1].key == key:
+        return &bucket.entries[1]
+    if bucket.entries[2].key == key:
+        return &bucket.entries[2]
+    if bucket.entries[3].key == key:
+        return &bucket.entries[3]
+    return NULL
+
+
+cdef inline FdbEntry *fdb_find_hashed(Fdb *fdb, uint64_t key, uint64_t hash) noexcept nogil:
+    """The entry of `key`, aged or not, or NULL; `hash` is fdb_hash of it."""
+    cdef FdbEntry *entry = bucket_find(&fdb.buckets[hash & fdb.mask], key)
+    if entry == NULL:
+        entry = bucket_find(&fdb.buckets[(hash >> 32) & fdb.mask], key)
+    return entry
+
+
+cdef inline FdbEntry *fdb_find(Fdb *fdb, uint64_t key) noexcept nogil:
+    return fdb_find_hashed(fdb, key, fdb_hash(fdb, key))
+
+
+cdef inline FdbEntry *bucket_room(FdbBucket *bucket) noexcept nogil:
+    cdef uint32_t way
+    for way in range(FDB_WAYS):
+        if bucket.entries[way].key == 0:
+            return &bucket.entries[way]
+    return NULL
+
+
+cdef inline FdbEntry *fdb_insert(Fdb *fdb, uint64_t key, uint16_t port, uint8_t kind, uint32_t now_s) noexcept nogil:
+    """Add a key that is not there; NULL when there is no room.
+
+    When both buckets are full, one of their entries moves to its other bucket.  At half load, which the quotas
+    guarantee, that always finds room in practice: the chance that ten independent buckets are full is under 1e-12.
+    """
+    cdef uint64_t hash = fdb_hash(fdb, key), other
+    cdef FdbBucket *first = &fdb.buckets[hash & fdb.mask]
+    cdef FdbBucket *second = &fdb.buckets[(hash >> 32) & fdb.mask]
+    cdef FdbBucket *bucket
+    cdef FdbEntry *room = bucket_room(first)
+    cdef uint32_t at
+    if room == NULL:
+        room = bucket_room(second)
+    at = 0
+    while room == NULL and at < 2 * FDB_WAYS:
+        bucket = first if at < FDB_WAYS else second
+        hash = fdb_hash(fdb, bucket.entries[at % FDB_WAYS].key)
+        other = hash & fdb.mask
+        if &fdb.buckets[other] == bucket:
+            other = (hash >> 32) & fdb.mask
+        room = bucket_room(&fdb.buckets[other])
+        if room != NULL:
+            room[0] = bucket.entries[at % FDB_WAYS]
+            room = &bucket.entries[at % FDB_WAYS]
+        at += 1
+    if room == NULL:
+        return NULL
+    room.port = port
+    room.kind = kind
+    room.seen_s = now_s
+    room.key = key
+    fdb.n_entries += 1
+    return room
+
+
+cdef inline void fdb_remove(Fdb *fdb, FdbEntry *entry) noexcept nogil:
+    entry.key = 0
+    fdb.n_entries -= 1

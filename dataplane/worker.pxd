@@ -1,0 +1,10 @@
+"""The loop that moves bursts; see worker.pyx."""
+
+from dataplane.state cimport PortState, SwitchState
+
+cdef void worker_run(SwitchState *switch) noexcept nogil
+cdef void worker_serve_all(SwitchState *switch) noexcept nogil
+cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil
+cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil
+cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil
+cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_static) noexcept nogil

@@ -1,0 +1,319 @@
+"""The loop: mailbox, rx burst, pipeline, tx bursts, tick, sleep.
+
+One thread, without the GIL, for the life of the switch.  It sleeps in epoll while nothing is to do; a port that filled a
+whole burst is served again without asking the kernel whether it has more.
+
+Threads: this is the worker.
+"""
+
+from libc.errno cimport EAGAIN, EINTR, ENETDOWN
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from dataplane.frames.frame cimport BURST_MAX, Burst, Frame, frame_wire_bytes
+from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
+from dataplane.pipeline cimport pipeline_run
+from dataplane.ports.port cimport TxCopy
+from dataplane.reasons cimport DROP_TX_QUEUE_FULL, PASS
+from dataplane.stages.learn cimport forget_entry
+from dataplane.state cimport (
+    HARD_ERRORS_MAX, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
+)
+from dataplane.sys.compiler cimport clock_ns, counter_add, load_acquire_u32, store_release_u32, vs_likely, vs_unlikely
+from dataplane.sys.epoll cimport (
+    EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
+)
+from dataplane.tables.fdb cimport FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old
+
+cdef enum:
+    EVENTS_MAX = 64
+    WAKE = 0x7FFFFFFF            # epoll data of the mailbox's eventfd
+    ROUNDS_WITHOUT_EPOLL = 8     # while some port is known to be ready
+    SWEEP_BUCKETS = 4096         # 256 KiB of table per round: about 20 us
+
+
+cdef void set_interest(SwitchState *switch, PortState *port, bint wants_room) noexcept nogil:
+    """Ask epoll for EPOLLOUT too, or no longer."""
+    cdef epoll_event event
+    if port.poll_fd < 0 or port.waits_for_room == wants_room:
+        return
+    event.events = EPOLLIN | (EPOLLOUT if wants_room else 0)
+    event.data.u64 = port.index
+    epoll_ctl(switch.epoll_fd, EPOLL_CTL_MOD, port.poll_fd, &event)
+    port.waits_for_room = wants_room
+
+
+cdef void hard_error(SwitchState *switch, PortState *port, int error) noexcept nogil:
+    """Count an error that is not "try again"; three in a row take the port down, and only this port."""
+    cdef uint64_t one = 1
+    cdef epoll_event event
+    counter_add(&port.counters.errors, 1)
+    # The interface is down, not the socket: it comes back by itself, and netlink tells vswitchd.
+    if error == ENETDOWN:
+        return
+    port.error = error
+    port.n_hard_errors += 1
+    if port.n_hard_errors < HARD_ERRORS_MAX:
+        return
+    port.state = PORT_DOWN
+    port.has_carrier = 0
+    if port.poll_fd >= 0:
+        epoll_ctl(switch.epoll_fd, EPOLL_CTL_DEL, port.poll_fd, &event)
+    write(switch.event_fd, &one, sizeof(one))
+
+
+cdef void count_sent(PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
+    """Book what the driver took: sent, or refused for good with a reason."""
+    cdef uint64_t n_bytes = 0, n_packets = 0, n_frames = 0
+    cdef uint32_t i
+    cdef Frame *frame
+    for i in range(n):
+        frame = copies[i].frame
+        if vs_unlikely(copies[i].reason != PASS):
+            counter_add(&port.counters.tx_drops[copies[i].reason], 1)
+            if frame.reason == PASS:
+                frame.reason = copies[i].reason      # stands only if no other copy was sent
+            continue
+        frame.n_sent = 1
+        n_frames += 1
+        n_packets += frame.n_packets
+        n_bytes += frame_wire_bytes(frame) + (4 * frame.n_packets if copies[i].tagged else 0)
+    counter_add(&port.counters.tx_frames, n_frames)
+    counter_add(&port.counters.tx_packets, n_packets)
+    counter_add(&port.counters.tx_bytes, n_bytes)
+
+
+cdef void keep_copies(SwitchState *switch, PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
+    """Queue what the driver could not take yet; what does not fit the queue is dropped, for this port only."""
+    cdef uint32_t i
+    cdef KeptFrame *kept
+    for i in range(n):
+        kept = NULL
+        if port.n_queued < QUEUE_FRAMES_MAX and port.queued_octets + copies[i].frame.length <= QUEUE_OCTETS_MAX:
+            kept = frame_keep(&switch.pool, copies[i].frame, copies[i].tci, copies[i].tagged)
+        if kept == NULL:
+            counter_add(&port.counters.tx_drops[DROP_TX_QUEUE_FULL], 1)
+            if copies[i].frame.reason == PASS:
+                copies[i].frame.reason = DROP_TX_QUEUE_FULL
+            continue
+        copies[i].frame.n_kept = 1
+        counter_add(&port.counters.tx_kept, 1)
+        if port.queue_head == NULL:
+            port.queue_head = kept
+        else:
+            port.queue_tail.next = kept
+        port.queue_tail = kept
+        port.n_queued += 1
+        port.queued_octets += kept.frame.length
+    if port.queue_head != NULL:
+        set_interest(switch, port, True)
+
+
+cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
+    """Send what has waited for this port, oldest first, until it is full again."""
+    cdef TxCopy copy
+    cdef KeptFrame *kept
+    cdef int taken
+    while port.queue_head != NULL:
+        kept = port.queue_head
+        copy.frame = &kept.frame
+        copy.tci = kept.tci
+        copy.tagged = kept.tagged
+        copy.reason = PASS
+        taken = port.driver.tx_burst(port.device, &copy, 1)
+        if taken == 0 or taken == -EAGAIN:
+            return
+        if taken < 0:
+            hard_error(switch, port, -taken)
+            return
+        count_sent(port, &copy, 1)
+        port.queue_head = kept.next
+        port.n_queued -= 1
+        port.queued_octets -= kept.frame.length
+        kept_release(&switch.pool, kept)
+    set_interest(switch, port, False)
+
+
+cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil:
+    """Drop what waits for a port that goes away."""
+    cdef KeptFrame *kept
+    while port.queue_head != NULL:
+        kept = port.queue_head
+        port.queue_head = kept.next
+        counter_add(&port.counters.tx_drops[DROP_TX_QUEUE_FULL], 1)
+        kept_release(&switch.pool, kept)
+    port.n_queued = 0
+    port.queued_octets = 0
+
+
+cdef inline void send_burst(SwitchState *switch, PortState *port) noexcept nogil:
+    """Hand the tx burst of `port` to its driver; the rest waits or is dropped."""
+    cdef int taken = 0
+    if vs_likely(port.queue_head == NULL):           # otherwise frames would overtake the waiting ones
+        taken = port.driver.tx_burst(port.device, port.tx.copies, port.tx.n)
+        if vs_unlikely(taken < 0):
+            if taken != -EAGAIN:
+                hard_error(switch, port, -taken)
+            taken = 0
+        elif taken:
+            port.n_hard_errors = 0
+        count_sent(port, port.tx.copies, <uint32_t>taken)
+    if vs_unlikely(<uint32_t>taken < port.tx.n):
+        keep_copies(switch, port, port.tx.copies + taken, port.tx.n - <uint32_t>taken)
+    port.tx.n = 0
+    port.is_in_tx = 0
+
+
+cdef inline void count_received(PortState *port, const Burst *burst) noexcept nogil:
+    """Book the fate of each frame of the burst: rx_frames == sent + kept + drops."""
+    cdef uint64_t n_bytes = 0, n_packets = 0, n_sent = 0, n_kept = 0
+    cdef uint32_t i
+    cdef const Frame *frame
+    for i in range(burst.n):
+        frame = &burst.frames[i]
+        n_packets += frame.n_packets
+        n_bytes += frame_wire_bytes(frame) + (4 * frame.n_packets if frame.flags & 1 else 0)
+        if vs_likely(frame.n_sent):
+            n_sent += 1
+        elif frame.n_kept:
+            n_kept += 1
+        else:
+            counter_add(&port.counters.drops[frame.reason], 1)
+    counter_add(&port.counters.rx_frames, burst.n)
+    counter_add(&port.counters.rx_packets, n_packets)
+    counter_add(&port.counters.rx_bytes, n_bytes)
+    counter_add(&port.counters.sent, n_sent)
+    if n_kept:
+        counter_add(&port.counters.kept, n_kept)
+    counter_add(&port.counters.bursts, 1)
+
+
+cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil:
+    """One burst from `port` through the pipeline; how many frames there were."""
+    cdef Burst *burst = &switch.burst
+    cdef uint32_t i
+    cdef int n
+    burst.n = 0
+    burst.n_segments = 0
+    n = port.driver.rx_burst(port.device, burst)
+    if n <= 0:
+        if n < 0 and n != -EAGAIN and n != -EINTR:
+            hard_error(switch, port, -n)
+        return 0
+    port.n_hard_errors = 0
+    pipeline_run(switch, port, burst)
+    for i in range(switch.n_tx_ports):
+        send_burst(switch, switch.ports[switch.tx_ports[i]])
+    switch.n_tx_ports = 0
+    if port.driver.rx_done != NULL:
+        port.driver.rx_done(port.device, burst)
+    count_received(port, burst)
+    return n
+
+
+cdef inline void set_ready(SwitchState *switch, PortState *port) noexcept nogil:
+    if not port.is_ready and port.state != PORT_DOWN:
+        port.is_ready = 1
+        switch.ready_ports[switch.n_ready_ports] = port.index
+        switch.n_ready_ports += 1
+
+
+cdef void worker_serve_all(SwitchState *switch) noexcept nogil:
+    """One burst from each ready port, in turn; those that filled it stay ready."""
+    cdef uint32_t i, n = switch.n_ready_ports, n_left = 0
+    cdef PortState *port
+    for i in range(n):
+        port = switch.ports[switch.ready_ports[i]]
+        if port == NULL:
+            continue
+        if serve_port(switch, port) and switch.burst.n == BURST_MAX:
+            switch.ready_ports[n_left] = port.index
+            n_left += 1
+        else:
+            port.is_ready = 0
+    switch.n_ready_ports = n_left
+
+
+cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil:
+    """Remove aged entries from the next `n_buckets` buckets; a sweep of the table starts with each new second."""
+    cdef FdbEntry *entry
+    cdef uint32_t way
+    if switch.fdb.sweep_s != switch.now_s:
+        switch.fdb.sweep_s = switch.now_s
+        switch.fdb.sweep_at = 0
+    while n_buckets and switch.fdb.sweep_at <= switch.fdb.mask:
+        for way in range(FDB_WAYS):
+            entry = &switch.fdb.buckets[switch.fdb.sweep_at].entries[way]
+            if entry.key and entry_is_old(&switch.fdb, entry, switch.now_s):
+                if switch.ports[entry.port] != NULL:
+                    counter_add(&switch.ports[entry.port].counters.expired, 1)
+                forget_entry(switch, entry)
+        switch.fdb.sweep_at += 1
+        n_buckets -= 1
+
+
+cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_static) noexcept nogil:
+    """Remove the entries of one port and one VLAN; -1 is any."""
+    cdef uint64_t at
+    cdef uint32_t way
+    cdef FdbEntry *entry
+    for at in range(switch.fdb.mask + 1):
+        for way in range(FDB_WAYS):
+            entry = &switch.fdb.buckets[at].entries[way]
+            if entry.key == 0 or (keep_static and entry.kind == FDB_STATIC):
+                continue
+            if (port_index < 0 or entry.port == port_index) and (vid < 0 or <int>(entry.key & 0xFFF) == vid):
+                forget_entry(switch, entry)
+
+
+cdef inline void run_mailbox(SwitchState *switch) noexcept nogil:
+    cdef uint64_t one = 1
+    if vs_unlikely(load_acquire_u32(&switch.mailbox.is_full)):
+        switch.mailbox.command(switch, switch.mailbox.argument)
+        store_release_u32(&switch.mailbox.is_full, 0)
+        write(switch.mailbox.done_fd, &one, sizeof(one))
+
+
+cdef inline int sleep_ms(const SwitchState *switch) noexcept nogil:
+    """How long epoll may sleep: until ageing has work, or for ever."""
+    if switch.n_ready_ports or switch.fdb.sweep_at <= switch.fdb.mask:
+        return 0
+    if switch.fdb.n_entries == 0:
+        return -1
+    return 1000 - <int>(switch.now_ns // 1000000 % 1000)
+
+
+cdef void ask_epoll(SwitchState *switch) noexcept nogil:
+    """Find out which ports have something to read or room to write."""
+    cdef epoll_event events[EVENTS_MAX]
+    cdef uint64_t drained
+    cdef int i, n = epoll_wait(switch.epoll_fd, events, EVENTS_MAX, sleep_ms(switch))
+    cdef PortState *port
+    for i in range(n):
+        if events[i].data.u64 == WAKE:
+            read(switch.mailbox.wake_fd, &drained, sizeof(drained))
+            continue
+        port = switch.ports[events[i].data.u64 & (PORTS_MAX - 1)]
+        if port == NULL:
+            continue
+        if events[i].events & EPOLLOUT:
+            drain_queue(switch, port)
+        if events[i].events & ~<uint32_t>EPOLLOUT:
+            set_ready(switch, port)
+
+
+cdef void worker_run(SwitchState *switch) noexcept nogil:
+    """Move bursts until `is_running` is cleared by a command."""
+    cdef uint32_t n_rounds = 0
+    while switch.is_running:
+        if switch.n_ready_ports == 0 or n_rounds % ROUNDS_WITHOUT_EPOLL == 0:
+            ask_epoll(switch)
+        n_rounds += 1
+        switch.now_ns = clock_ns()
+        switch.now_s = <uint32_t>(switch.now_ns // 1000000000)
+        switch.heartbeat_ns[0] = switch.now_ns
+        run_mailbox(switch)
+        if switch.fdb.n_entries:
+            worker_sweep(switch, SWEEP_BUCKETS)
+        else:
+            switch.fdb.sweep_at = switch.fdb.mask + 1
+        worker_serve_all(switch)

@@ -1,0 +1,81 @@
+"""`learning: off | first | on`: whose source addresses a port may use, and where an address may be learned."""
+
+from tests.support.frames import A, B, BROADCAST, C, frame
+
+
+def test_a_registered_address_is_known_before_its_first_frame(switch):
+    switch.port("a")
+    switch.port("b", learning="off", mac=B)
+    switch.port("c")
+    switch.send("a", frame(B, A))
+    assert switch.sent() == {"b": [frame(B, A)]}
+
+
+def test_a_forged_source_is_dropped_and_the_true_one_passes(switch):
+    switch.port("a", learning="off", mac=A)
+    switch.port("b")
+    switch.send("a", frame(src=C))
+    assert switch.sent() == {}
+    assert switch.drops("a") == {"forged_transmits": 1}
+    switch.send("a", frame(src=A))
+    assert switch.sent() == {"b": [frame(src=A)]}
+
+
+def test_first_pins_the_first_address_until_the_carrier_goes(switch):
+    switch.port("a", learning="first")
+    switch.port("b")
+    switch.send("a", frame(src=A), frame(src=C))
+    assert switch.sent() == {"b": [frame(src=A)]}
+    assert switch.drops("a") == {"forged_transmits": 1}
+    switch.set("a", carrier=False)
+    switch.set("a", carrier=True)
+    switch.send("a", frame(src=C))
+    assert switch.sent() == {"b": [frame(src=C)]}
+
+
+def test_a_pinned_address_cannot_be_learned_elsewhere(switch):
+    for name in "ab":
+        switch.port(name, learning="first")
+    switch.port("c")
+    switch.send("a", frame(src=A))
+    switch.sent()
+    switch.send("c", frame(src=A))
+    switch.send("b", frame(src=A))
+    assert switch.sent() == {}
+    assert switch.drops("c") == switch.drops("b") == {"source_elsewhere": 1}
+    assert (0, A, "a") in switch.fdb()
+    switch.core.port_remove("a")
+    switch.send("c", frame(src=A))
+    assert switch.sent() == {"b": [frame(src=A)]}
+
+
+def test_a_pinned_address_does_not_age(switch):
+    switch.port("a", learning="first")
+    switch.port("b")
+    switch.send("a", frame(src=A))
+    switch.send("b", frame(src=B))
+    switch.wait(1000)
+    assert switch.fdb() == {(0, A, "a")}
+
+
+def test_a_registered_address_takes_it_from_whoever_learned_it(switch):
+    switch.port("a")
+    switch.port("c")
+    switch.send("a", frame(src=B))
+    switch.port("b", learning="off", mac=B)
+    assert switch.fdb() == {(0, B, "b")}
+    switch.sent()
+    switch.send("c", frame(B, C))
+    assert switch.sent() == {"b": [frame(B, C)]}
+
+
+def test_group_and_zero_sources_are_dropped(switch):
+    switch.port("a")
+    switch.port("b")
+    for source, reason in ((BROADCAST, "source_group"), ("01:00:5e:00:00:01", "source_group"), ("00:00:00:00:00:00", "source_zero")):
+        before = switch.drops("a").get(reason, 0)
+        switch.send("a", frame(src=source))
+        assert switch.drops("a")[reason] == before + 1
+    assert switch.sent() == {}
+    switch.send("a", frame(src=A))
+    assert switch.sent() == {"b": [frame(src=A)]}

@@ -1,0 +1,132 @@
+"""A data plane as a process: its words, its file descriptors, and a successor that goes on where it ended."""
+
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from dataplane import counters, messages
+from tests.support.frames import A, B, frame
+
+
+class Running:
+    """One data plane and a connection to it."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "s.sock")
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(self.path)
+        self.listener.listen(4)
+        self.tables = os.memfd_create("tables")
+        self.start()
+
+    def start(self):
+        fds = [self.listener.fileno(), self.tables]
+        config = json.dumps({"name": "s1", "topology": "test", "fdb_capacity": 1024})
+        command = [sys.executable, "-m", "dataplane.process", "--listen-fd", str(fds[0]), "--tables-fd", str(fds[1])]
+        self.process = subprocess.Popen([*command, "--config", config], pass_fds=fds, start_new_session=True)
+        self.connect()
+
+    def connect(self):
+        self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.connection.settimeout(20)
+        self.connection.connect(self.path)
+
+    def ask(self, do, fds=(), **request):
+        messages.send(self.connection, {"id": 1, "do": do} | request, list(fds))
+        return messages.receive(self.connection)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(10)
+        self.connection.close()
+        self.listener.close()
+        os.close(self.tables)
+
+
+@pytest.fixture
+def running(tmp_path):
+    running = Running(tmp_path)
+    yield running
+    running.close()
+
+
+def test_it_says_who_it_is_and_hands_the_tables_out(running):
+    reply, fds = running.ask("hello")
+    assert reply["ok"]["pid"] == running.process.pid
+    assert os.fstat(fds[0]).st_ino == os.fstat(running.tables).st_ino
+    os.close(fds[0])
+
+
+def test_a_refused_request_is_an_answer_and_the_next_one_works(running):
+    for request in ({"do": "nonsense"}, {"do": "port_add", "config": {"name": "a", "colour": "red"}}, {"do": "port_remove", "port": "x"}):
+        reply, _ = running.ask(**request)
+        assert "error" in reply
+    assert running.ask("port_add", config={"name": "a"})[0] == {"id": 1, "ok": {}}
+
+
+def test_fds_of_a_refused_port_are_closed(running):
+    def n_fds():
+        return len(os.listdir(f"/proc/{running.process.pid}/fd"))
+
+    running.ask("ports")
+    before = n_fds()
+    one, other = socket.socketpair()
+    reply, _ = running.ask("port_add", [one.fileno()], config={"name": "a", "driver": "packet", "role": "nonsense"})
+    assert "error" in reply
+    assert n_fds() == before
+    reply, _ = running.ask("port_add", [one.fileno()], config={"name": "a", "driver": "packet"})
+    assert "ok" in reply
+    assert n_fds() == before + 1
+    one.close()
+    other.close()
+
+
+def test_a_newer_connection_replaces_the_older_one(running):
+    running.ask("hello")
+    older = running.connection
+    running.connect()
+    assert "ok" in running.ask("hello")[0]
+    assert messages.receive(older) is None
+    older.close()
+
+
+def test_a_successor_has_the_counters_and_what_was_learned(running):
+    """Frames through socket pairs stand in for guests; numbers and addresses survive SIGKILL."""
+    guest_a, port_a = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    guest_b, port_b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for side in (guest_a, guest_b):
+        side.settimeout(10)
+
+    def add_ports():
+        for index, (name, side) in enumerate((("a", port_a), ("b", port_b))):
+            config = {"name": name, "index": index, "driver": "packet", "learning": "on"}
+            assert "ok" in running.ask("port_add", [side.fileno()], config=config)[0]
+
+    add_ports()
+    guest_a.send(bytes(10) + frame(src=A))
+    assert guest_b.recv(2048) == bytes(10) + frame(src=A)
+    running.ask("fdb")                               # answered between two bursts: the first one is booked
+    running.process.send_signal(signal.SIGKILL)
+    running.process.wait(10)
+    running.connection.close()
+    running.start()
+    assert running.ask("hello")[0]["ok"]["resumed"] is True
+    add_ports()
+    assert [(entry["mac"], entry["port"]) for entry in running.ask("fdb")[0]["ok"]["entries"]] == [(A, "a")]
+    guest_b.send(bytes(10) + frame(A, B))
+    assert guest_a.recv(2048) == bytes(10) + frame(A, B)
+    with mmap.mmap(running.tables, 0, prot=mmap.PROT_READ) as memory:
+        assert counters.read_port(memory, 0)["rx_frames"] == 1
+    for side in (guest_a, guest_b, port_a, port_b):
+        side.close()
+
+
+def test_stop_ends_it_with_zero(running):
+    assert "ok" in running.ask("stop")[0]
+    assert running.process.wait(10) == 0
