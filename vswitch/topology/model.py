@@ -62,8 +62,8 @@ class Tap:
 class Port:
     """One attachment point of a switch.
 
-    `name` is `guest.nic`, the uplink's name, or `host.NAME`.  `interface` is the kernel interface that carries the port:
-    the TAP, the physical adapter, or the host port's own.
+    `name` is `guest.nic`, the uplink's name, or `host.NAME`.  `interface` is the kernel interface that carries the
+    port: the TAP, the physical adapter, or the host port's own.
     """
 
     name: str
@@ -133,6 +133,7 @@ class Switch:
     uplinks: tuple[str, ...] = ()
     zone: str | None = None
     place: Place | None = None
+    ageing_s: int = 300                # after which an address that is not heard of is forgotten
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,8 @@ class Guest:
 class Expectation:
     """One line of `expect:`.
 
-    `reach` is True, False or `tcp/80` / `udp/53` / `icmp`; `only_via` a list of guest names, each item a name or a tuple
-    of alternatives; exactly one of `reach`, `only_via`, `isolated`, `no_shared_contact` is given.
+    `reach` is True, False or `tcp/80` / `udp/53` / `icmp`; `only_via` a list of guest names, each item a name or a
+    tuple of alternatives; exactly one of `reach`, `only_via`, `isolated`, `no_shared_contact` is given.
     """
 
     source: str
@@ -174,7 +175,8 @@ class Topology:
     portgroups: dict[str, tuple[str, ...]] = field(default_factory=dict)   # name -> names of its ports
     expectations: tuple[Expectation, ...] = ()
     origins: dict[str, dict[str, tuple[object, Place | None, str]]] = field(default_factory=dict)
-    """port name -> key -> (effective value, where it was written or None, 'defaults' | 'switch' | 'portgroup' | 'nic' | 'built in')"""
+    """port name -> key -> (effective value, where it was written or None, level); the level is `defaults`, `switch`,
+    `portgroup`, `nic` or `built in`, and a key of a map is dotted: `tap.queues`"""
 
     def ports_of(self, switch: str) -> list[Port]:
         """The ports of `switch`, in the file's order."""

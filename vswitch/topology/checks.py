@@ -1,0 +1,160 @@
+"""What must fit together in a topology, beyond the words being right.
+
+`check_names` looks for two things under one name and always runs.  `check_meaning` asks questions that make sense only
+of a file without mistakes so far: a guest whose VLAN could not be read is not accused of being in the wrong one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+
+from vswitch.topology.draft import Draft, copies
+from vswitch.topology.inherit import path_of, value_of
+from vswitch.topology.mistakes import Mistakes, Path, did_you_mean
+from vswitch.topology.reader import Document
+from vswitch.topology.scalars import INTERFACE_MAX
+from vswitch.topology.settle import interface, learning, used_vids, vlan
+from vswitch.topology.vlan import members_of
+from vswitch.topology.vocabulary import AddressKeys, TopologyKeys
+
+PORTS_MAX = 1024                   # ports of one switch; the data plane's tables are made for that many
+
+
+def check_names(keys: TopologyKeys, drafts: list[Draft], document: Document, mistakes: Mistakes) -> None:
+    """Unknown switches and networks, interfaces and addresses that two ports claim."""
+    known = document.values.get("switches")
+    for name, group in keys.portgroups.items():
+        if isinstance(known, dict) and group.switch not in known:
+            mistakes.add(("portgroups", name, "switch"), f"unknown switch `{group.switch}`",
+                         did_you_mean(group.switch, known))
+    networks = document.values.get("physical_networks") or {}
+    for name, uplink in keys.uplinks.items():
+        network = uplink.physical_network
+        if network is not None and isinstance(networks, dict) and network not in networks:
+            mistakes.add(("uplinks", name, "physical_network"), f"unknown physical network `{network}`",
+                         did_you_mean(network, networks) + "; declare it under `physical_networks`")
+    _once(drafts, interface, lambda draft: _interface_path(draft), "interface", mistakes)
+    _once([draft for draft in drafts if draft.mac], lambda draft: draft.mac, lambda draft: (*draft.path, "mac"),
+          "MAC address", mistakes)
+    for draft in drafts:
+        name = interface(draft)
+        if len(name) > INTERFACE_MAX:
+            what = "the TAP's name" if draft.role == "guest" else "the interface's name"
+            cure = "; give it a shorter one with `tap: NAME`" if draft.role == "guest" else ""
+            mistakes.add(draft.path, f"{what} `{name}` has {len(name)} characters",
+                         f"the kernel's interface names have at most {INTERFACE_MAX}{cure}", at_key=True)
+
+
+def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> None:
+    """Everything that follows from how the ports are wired."""
+    switches: dict[str, list[Draft]] = {name: [] for name in keys.switches}
+    for draft in drafts:
+        if draft.switch in switches:
+            switches[draft.switch].append(draft)
+        elif draft.role == "uplink":
+            mistakes.add(draft.path, f"uplink `{draft.name}` is on no switch",
+                         "list it in the `uplinks` of exactly one switch", at_key=True)
+        _check_port(draft, mistakes)
+    for ports in switches.values():
+        _check_switch(ports, keys, mistakes)
+    for name, guest in keys.guests.items():
+        for copy in copies(name, guest)[:1]:
+            _check_domains(name, [draft for draft in drafts if draft.guest == copy], mistakes)
+    for network, network_keys in keys.physical_networks.items():
+        for station, station_keys in (network_keys.stations or {}).items():
+            _check_routes(("physical_networks", network, "stations", station), station_keys.addresses or (),
+                          station_keys.routes or {}, mistakes)
+
+
+def _interface_path(draft: Draft) -> Path:
+    if draft.role == "uplink":
+        return (*draft.path, "interface")
+    return path_of(draft.settings.get("tap", {}), "name", draft.path)
+
+
+def _once(drafts: Iterable[Draft], what: Callable[[Draft], str], where: Callable[[Draft], Path], word: str,
+          mistakes: Mistakes) -> None:
+    """Note every draft whose `what` another one has already."""
+    first: dict[str, Draft] = {}
+    for draft in drafts:
+        value = what(draft)
+        if value in first:
+            path = where(draft)
+            mistakes.add(path, f"the {word} `{value}` of `{draft.name}` is that of `{first[value].name}` too",
+                         "expected another one", at_key=path == draft.path)
+        first.setdefault(value, draft)
+
+
+def _check_port(draft: Draft, mistakes: Mistakes) -> None:
+    spec = value_of(draft.settings, "vlan")
+    if isinstance(spec, dict) and "trunk" not in spec:
+        mistakes.add(path_of(draft.settings, "vlan", draft.path), "`native` without `trunk`",
+                     "expected `{trunk: [10, 20-29], native: 10}`, or `{access: 10}`")
+    if learning(draft) == "off" and not draft.mac:
+        mistakes.add(path_of(draft.settings, "learning", draft.path),
+                     f"`{draft.name}` has `learning: off` and no `mac`", "the switch must know its address from one of the two", at_key=True)
+    tap = value_of(draft.settings, "tap", {})
+    if tap.get("owner") is not None and tap.get("group") is not None:
+        mistakes.add(path_of(draft.settings["tap"], "group", draft.path),
+                     f"`{draft.name}` has a TAP with owner and group", "expected one of the two", at_key=True)
+    if isinstance(draft.own, AddressKeys):
+        _check_routes(draft.path, draft.own.addresses or (), draft.own.routes or {}, mistakes)
+
+
+def _check_routes(path: Path, addresses: Iterable[str], routes: Mapping[str, str], mistakes: Mistakes) -> None:
+    """A gateway must be a neighbour, or the route cannot be set."""
+    networks = [ipaddress.ip_interface(address).network for address in addresses]
+    for target, via in routes.items():
+        if not any(ipaddress.ip_address(via) in network for network in networks):
+            mistakes.add((*path, "routes", target), f"the gateway `{via}` is in no network of this port",
+                         "expected an address that its `addresses` reach directly")
+
+
+def _check_switch(ports: list[Draft], keys: TopologyKeys, mistakes: Mistakes) -> None:
+    if len(ports) > PORTS_MAX:
+        mistakes.add(("switches", ports[0].switch), f"switch `{ports[0].switch}` has {len(ports)} ports",
+                     f"a switch has at most {PORTS_MAX}", at_key=True)
+    uplinks: dict[str, Draft] = {}
+    for draft in (draft for draft in ports if draft.role == "uplink"):
+        network = keys.uplinks[draft.name].physical_network or draft.name
+        if network in uplinks:
+            mistakes.add(draft.path, f"uplinks `{uplinks[network].name}` and `{draft.name}` of switch `{draft.switch}` "
+                         f"lead to one physical network", "`teaming` is not supported yet", at_key=True)
+        uplinks[network] = draft
+    none = next((draft for draft in ports if draft.role != "uplink" and 0 in used_vids([draft])), None)
+    for draft in ports:
+        found = vlan(draft)
+        if none is not None and found is not None and found.admit_tagged and found.untagged:
+            mistakes.add(path_of(draft.settings["vlan"], "native", draft.path),
+                         f"`native: {found.pvid}` beside `{none.name}`, which has `vlan: none`",
+                         "both would be untagged on one wire; give one of them a tag")
+    _check_addresses(ports, mistakes)
+
+
+def _check_addresses(ports: list[Draft], mistakes: Mistakes) -> None:
+    """No address twice in one broadcast domain."""
+    owners: dict[tuple[str, int], Draft] = {}
+    for draft in ports:
+        for index, address in enumerate(getattr(draft.own, "addresses", None) or ()):
+            for vid in used_vids([draft]):
+                key = (str(ipaddress.ip_interface(address).ip), vid)
+                if key in owners and owners[key] is not draft:
+                    mistakes.add((*draft.path, "addresses", index),
+                                 f"the address {key[0]} of `{draft.name}` is that of `{owners[key].name}` too",
+                                 "expected another one in this broadcast domain")
+                owners.setdefault(key, draft)
+
+
+def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:
+    """A guest that touches two broadcast domains must say that it means to."""
+    domains: list[tuple[str, int]] = []
+    for draft in nics:
+        found = vlan(draft)
+        domains += [(draft.switch, vid) for vid in sorted(members_of(found))] if found else []
+    distinct = sorted(set(domains))
+    if len(distinct) < 2 or nics[0].guest_role != "endpoint":
+        return
+    shown = " and ".join(f"VLAN {vid} of `{switch}`" if vid else f"`{switch}`" for switch, vid in distinct[:2])
+    mistakes.add(("guests", name), f"`{name}` has nics in {len(distinct)} broadcast domains ({shown})",
+                 "write `role: multihomed`, `firewall`, `router` or `bridge` if it is meant to join them", at_key=True)

@@ -1,0 +1,45 @@
+"""Words of the vocabulary that this version refuses by name.  To lift a refusal, take its line out.
+
+A key that is neither here nor in `vocabulary` is unknown, most likely a misspelling; a key that is here is right, and
+says so, because "unknown key `bandwidth`" would send its author to look for a mistake that is not there.
+"""
+
+from __future__ import annotations
+
+KEYS: frozenset[str] = frozenset({
+    "socket",
+    "qmp",
+    "private_vlan",
+    "private_vlans",
+    "split_horizon",
+    "promiscuous_mode",
+    "mac_changes",
+    "forged_transmits",
+    "allowed_macs",
+    "storm_control",
+    "reserved_multicast",
+    "ip_binding",
+    "dhcp_server",
+    "router_advertisement",
+    "bandwidth",
+    "pool",
+    "forwarding",
+    "speed",
+    "teaming",
+    "mirrors",
+    "copies",
+})
+
+VALUES: frozenset[tuple[str, str]] = frozenset({
+    ("attach", "vhost_user"),
+    ("vlan", "transparent"),
+    ("interface", "mac"),
+    ("interface", "pci"),
+})
+
+
+def refusal(key: str, value: str = "") -> str | None:
+    """The sentence that refuses `key`, or `value` of `key`; None when it is not on the list."""
+    if value:
+        return f"`{key}: {value}` is not supported yet" if (key, value) in VALUES else None
+    return f"`{key}` is not supported yet" if key in KEYS else None

@@ -1,0 +1,160 @@
+"""YAML text -> plain values, with the line and column of every key and value.  The only importer of ruamel.yaml.
+
+The text is composed into nodes and the nodes are walked here, never constructed by the library: so every value has its
+position, no tag can make an object, and an alias that would blow up a small file into a huge one runs into a budget.
+Scalars follow YAML 1.2: `no`, `on` and `52:54:00:12:34:56` are strings, `010` is ten.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from vswitch.errors import TopologyError
+from vswitch.topology.mistakes import LINE_MAX, Mistakes, Path, dotted
+from vswitch.topology.model import Place
+
+SIZE_MAX = 1024 * 1024             # octets of a file; a switch of 1024 ports needs about 100 KiB
+NODES_MAX = 100_000                # values after aliases are followed
+DEPTH_MAX = 32                     # the vocabulary needs eight
+TAG = "tag:yaml.org,2002:"
+
+
+@dataclass
+class Document:
+    """What a file says, and where.  `values` is made of dict, list and scalars; every key is a str."""
+
+    file: str
+    lines: list[str]
+    values: dict[str, Any] = field(default_factory=dict)
+    key_places: dict[Path, Place] = field(default_factory=dict)
+    value_places: dict[Path, Place] = field(default_factory=dict)
+
+    def place(self, path: Path, *, at_key: bool = False) -> Place:
+        """Where `path` was written; of something that is not there, where its nearest parent begins."""
+        if at_key and path in self.key_places:
+            return self.key_places[path]
+        for length in range(len(path), -1, -1):
+            places = self.value_places if length == len(path) else self.key_places
+            if path[:length] in places:
+                return places[path[:length]]
+            if path[:length] in self.value_places:
+                return self.value_places[path[:length]]
+        return Place(self.file, 1, 1)
+
+    def excerpt(self, place: Place) -> str:
+        """The line of `place` and a caret beneath it, each on a line of its own; empty when there is no such line."""
+        if place.line > len(self.lines):
+            return ""
+        line = self.lines[place.line - 1].replace("\t", " ")
+        start = max(0, place.column - 1 - LINE_MAX // 2) if len(line) > LINE_MAX else 0
+        shown = "".join(letter if letter.isprintable() else "?" for letter in line[start:start + LINE_MAX])
+        return f"\n    {shown}\n    {' ' * (place.column - 1 - start)}^"
+
+
+def read(text: str, file: str) -> tuple[Document, Mistakes]:
+    """The document and the mistakes noted so far (duplicate keys, odd tags).  What is not a YAML map raises at once."""
+    document = Document(file, text.split("\n"))
+    mistakes = Mistakes(document)
+    if len(text.encode("utf-8", "surrogatepass")) > SIZE_MAX:
+        raise TopologyError([f"{file}: the file is larger than {SIZE_MAX // 1024} KiB; no topology needs that much"])
+    root = _compose(text, document)
+    if root is None:
+        raise TopologyError([f"{file}:1:1: the file is empty; a topology begins with `schema: vswitch/v1`"])
+    if not isinstance(root, MappingNode):
+        kind = "a list" if isinstance(root, SequenceNode) else "a single value"
+        place = _place(file, root)
+        raise TopologyError([f"{place}: {kind} was found; a topology is a map that begins with `schema: vswitch/v1`"
+                             + document.excerpt(place)])
+    walk = _Walk(document, mistakes)
+    document.values = walk.plain(root, ())
+    return document, mistakes
+
+
+def _compose(text: str, document: Document) -> Node | None:
+    """The root node, or None for a file without content."""
+    try:
+        node: Node | None = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        return node
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(document.file, mark.line + 1, mark.column + 1) if mark else Place(document.file, 1, 1)
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        raise TopologyError([f"{place}: this is not YAML: {what}" + document.excerpt(place)]) from None
+    except RecursionError:
+        raise TopologyError([f"{document.file}: values are nested too deeply; no topology needs that much"]) from None
+    except Exception as error:     # a scanner fed with hostile text fails in more ways than it declares
+        first = str(error).strip().split("\n")[0] or type(error).__name__
+        raise TopologyError([f"{document.file}:1:1: this is not YAML: {first}"]) from None
+
+
+class _Walk:
+    """Turns nodes into plain values and notes where each was."""
+
+    def __init__(self, document: Document, mistakes: Mistakes) -> None:
+        self._document = document
+        self._mistakes = mistakes
+        self._left = NODES_MAX
+
+    def plain(self, node: Node, path: Path) -> Any:
+        self._left -= 1
+        if self._left < 0 or len(path) > DEPTH_MAX:
+            what = "aliases make the file larger" if self._left < 0 else "values are nested deeper"
+            raise TopologyError([f"{_place(self._document.file, node)}: {what} than any topology needs"])
+        self._document.value_places.setdefault(path, _place(self._document.file, node))
+        if isinstance(node, MappingNode):
+            return {key: self.plain(value, (*path, key)) for key, value in self._pairs(node, path)}
+        if isinstance(node, SequenceNode):
+            return [self.plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._scalar(node, path)
+
+    def _pairs(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
+        """Key and value node of each entry; a key written twice is noted and its first value stays."""
+        for key_node, value_node in node.value:
+            place = _place(self._document.file, key_node)
+            if not isinstance(key_node, ScalarNode):
+                self._document.value_places[(*path, "?")] = place
+                self._mistakes.add((*path, "?"), "a list or a map is used as a key", "a key is a plain word")
+                continue
+            here = (*path, key_node.value)
+            if here in self._document.key_places and here in self._document.value_places:
+                first = self._document.key_places[here]
+                self._twice(here, place, first)
+                continue
+            self._document.key_places[here] = place
+            if isinstance(value_node, ScalarNode) and value_node.value == "" and value_node.style is None:
+                self._document.value_places[here] = place      # nothing is written: point at the key
+            yield key_node.value, value_node
+
+    def _twice(self, path: Path, place: Place, first: Place) -> None:
+        self._document.key_places[path] = place
+        self._mistakes.add(path, f"the key `{path[-1]}` is written twice", f"the first is on line {first.line}",
+                           at_key=True)
+        self._document.key_places[path] = first
+
+    def _scalar(self, node: Node, path: Path) -> Any:
+        tag, text = str(node.tag), str(node.value)
+        kind = tag.removeprefix(TAG)
+        if kind == tag or kind.startswith("python"):
+            self._mistakes.add(path, f"the tag `{tag}` at {dotted(path) or 'the top'}", "write a plain value")
+            return text
+        try:
+            if kind == "int":
+                return int(text, 0) if text.lower().lstrip("+-").startswith(("0x", "0o")) else int(text)
+            if kind == "float":
+                return float(text) if text[-1:].isdigit() else text
+        except ValueError:
+            return text
+        if kind == "bool":
+            return text.lower() in ("true", "yes", "on")
+        return None if kind == "null" else text
+
+
+def _place(file: str, node: Node) -> Place:
+    return Place(file, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,191 @@
+"""The vocabulary: which keys a topology file may have, and where.  One model for each kind of map.
+
+Only shapes are said here.  What the values may be is in `scalars`, what is inherited from where in `draft`, what must
+fit together in `checks`.  A key that is left out is absent from `model_fields_set`; no default is written here, so that
+inheritance can tell "not said" from "said to be so".
+
+To add a feature: a field here (in the model of each map that may carry it), its value in `scalars` and `value_types`, a
+line out of `not_yet`, and a field of `model.Port`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vswitch.topology.value_types import (
+    Ageing,
+    Attach,
+    Cidr,
+    Count,
+    Destination,
+    Gateway,
+    InterfaceName,
+    KeyName,
+    Learning,
+    Link,
+    Mac,
+    MaxMacs,
+    Mtu,
+    Name,
+    Queues,
+    Reach,
+    Role,
+    Size,
+    Text,
+    UnknownUnicast,
+    Vcpus,
+    Version,
+    Via,
+    VlanKey,
+    WhenFull,
+    YesNo,
+)
+
+ABSENT: Any = Field(default=None)
+
+
+class Keys(BaseModel):
+    """A map of which every key is known.  Nothing at all (`vswitch2:`) is an empty map."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+class SwitchingKeys(Keys):
+    """What any port may say about how its frames are switched."""
+
+    vlan: VlanKey = ABSENT
+    isolated: YesNo = ABSENT
+    learning: Learning = ABSENT
+    max_macs: MaxMacs = ABSENT
+    when_full: WhenFull = ABSENT
+    unknown_unicast: UnknownUnicast = ABSENT
+    mtu: Mtu = ABSENT
+    link: Link = ABSENT
+    block: YesNo = ABSENT
+
+
+class TapKeys(Keys):
+    """How a guest's TAP is made: `tap: tap0` is short for `tap: {name: tap0}`."""
+
+    name: InterfaceName = ABSENT
+    owner: Text = ABSENT
+    group: Text = ABSENT
+    queues: Queues = ABSENT
+    adopt: YesNo = ABSENT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class PortKeys(SwitchingKeys):
+    """What a guest's port inherits: these keys may stand in `defaults`, a switch, a portgroup and a nic."""
+
+    attach: Attach = ABSENT
+    tap: TapKeys = ABSENT
+
+
+class AddressKeys(Keys):
+    """Where a port is and what its machine is called on the wire; never inherited."""
+
+    switch: Name = ABSENT
+    portgroup: Name = ABSENT
+    mac: Mac = ABSENT
+    addresses: list[Cidr] = ABSENT
+    routes: dict[Destination, Gateway] = ABSENT
+
+
+class Nic(PortKeys, AddressKeys):
+    """A guest's network card, and so a port of a switch."""
+
+
+class RunKeys(Keys):
+    """How a lab plays a machine; it says nothing about namespace or QEMU."""
+
+    commands: list[Text] = ABSENT
+    nftables: Text = ABSENT
+    image: Text = ABSENT
+    memory: Size = ABSENT
+    vcpus: Vcpus = ABSENT
+    cpu: Text = ABSENT
+    args: list[Text] = ABSENT
+
+
+class GuestKeys(Nic):
+    """A guest; without `nics` it has one, named eth0, whose keys stand here."""
+
+    role: Role = ABSENT
+    nics: dict[KeyName, Nic] = ABSENT
+    run: RunKeys = ABSENT
+    count: Count = ABSENT
+
+
+class HostPort(SwitchingKeys, AddressKeys):
+    """A port of the host itself (a vmkernel port, in ESX's words)."""
+
+
+class UplinkKeys(SwitchingKeys):
+    """A physical adapter."""
+
+    interface: InterfaceName
+    physical_network: Name = ABSENT
+
+
+class SwitchKeys(PortKeys):
+    """A switch; port keys here are inherited by the guest and host ports on it."""
+
+    uplinks: list[Name] = ABSENT
+    zone: Name = ABSENT
+    ageing: Ageing = ABSENT
+
+
+class PortgroupKeys(PortKeys):
+    """Ports that are declared alike."""
+
+    switch: Name
+
+
+class StationKeys(Keys):
+    """A machine out there, on a physical network."""
+
+    addresses: list[Cidr] = ABSENT
+    routes: dict[Destination, Gateway] = ABSENT
+    run: RunKeys = ABSENT
+
+
+class NetworkKeys(Keys):
+    stations: dict[KeyName, StationKeys] = ABSENT
+
+
+class ExpectKeys(Keys):
+    """What must, or must not, be possible."""
+
+    source: Text = Field(alias="from")
+    destination: Text = Field(alias="to")
+    reach: Reach = ABSENT
+    only_via: Via = ABSENT
+    isolated: YesNo = ABSENT
+    no_shared_contact: YesNo = ABSENT
+
+
+class TopologyKeys(Keys):
+    """A topology file."""
+
+    version: Version = Field(alias="schema")
+    name: Name
+    physical_networks: dict[KeyName, NetworkKeys] = {}
+    uplinks: dict[KeyName, UplinkKeys] = {}
+    switches: dict[KeyName, SwitchKeys]
+    portgroups: dict[KeyName, PortgroupKeys] = {}
+    guests: dict[KeyName, GuestKeys] = {}
+    host: dict[KeyName, HostPort] = {}
+    defaults: PortKeys = PortKeys()
+    expect: list[ExpectKeys] = []
