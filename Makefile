@@ -1,14 +1,84 @@
-# Each target does its own set-up and is quick the second time.
-# VENV may name another virtual environment; SUDO is used only for Debian packages.
+# Each target does its own set-up (Debian packages, virtual environment, compilation) and is quick the second time.
+#
+#   make demo [GUESTS=qemu]   a DMZ on one host, shown with real frames
+#   make test                 every test ring; what CI runs
+#   make bench [ONLY=name]    measurements beside the peers
+#   make debug                the data plane's tests under AddressSanitizer and UBSan
+#   make lint                 ruff, mypy, cython-lint
 
 VENV   ?= .venv
 PYTHON ?= python3
-SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 GUESTS ?= namespaces
+SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+RUN     = $(SUDO) env PYTHONPATH=$(CURDIR) PATH="$$PATH:/usr/sbin:/sbin" $(abspath $(VENV))/bin/python
+PYTEST  = $(RUN) -m pytest
 
-APT_BUILD = gcc python3-dev python3-venv
-APT_RUN   = iproute2 nftables iputils-ping
-APT_QEMU  = qemu-system-x86 busybox-static linux-image-cloud-amd64 cpio zstd
-SOURCES   = setup.py $(shell find dataplane -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+BUILD_PACKAGES = gcc libc6-dev python3-dev python3-venv
+RUN_PACKAGES   = iproute2 nftables iputils-ping busybox-static procps
+QEMU_PACKAGES  = qemu-system-x86 cpio zstd
+TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils
+BENCH_PACKAGES = $(RUN_PACKAGES) openvswitch-switch vde2 iperf3
 
-.PHONY: demo test test-long bench bench-full debug lint mutants fuzz clean
+SOURCES := $(shell find dataplane -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+READY    = $(VENV)/.ready
+BUILT    = build/.built
+DEBUG    = build/debug
+
+.PHONY: demo test test-long bench bench-full debug lint mutants fuzz build clean
+
+demo: $(BUILT)
+	@tools/debian-packages $(RUN_PACKAGES) $(if $(filter qemu,$(GUESTS)),$(QEMU_PACKAGES))
+	$(RUN) -m vswitch demo --guests $(GUESTS)
+
+test: $(BUILT)
+	@tools/debian-packages $(TEST_PACKAGES)
+	$(MAKE) --no-print-directory debug
+	$(PYTEST) tests $(ARGS)
+
+test-long: $(BUILT)
+	@tools/debian-packages $(TEST_PACKAGES)
+	VSWITCH_LONG=1 $(PYTEST) tests $(ARGS)
+
+bench: $(BUILT)
+	@tools/debian-packages $(BENCH_PACKAGES)
+	@$(VENV)/bin/pip install -q matplotlib scapy
+	$(RUN) -m benches $(if $(ONLY),--only $(ONLY))
+
+bench-full: $(BUILT)
+	@tools/debian-packages $(BENCH_PACKAGES)
+	@$(VENV)/bin/pip install -q matplotlib scapy
+	$(RUN) -m benches --full
+
+# A debug build after a release build in the same folder changes nothing, so it has a folder of its own, made anew.
+debug: $(BUILT)
+	rm -rf $(DEBUG)
+	mkdir -p $(DEBUG)
+	cp -r dataplane vswitch tests setup.py pyproject.toml README.md $(DEBUG)/
+	find $(DEBUG) -name '*.so' -delete
+	cd $(DEBUG) && VSWITCH_DEBUG=1 $(abspath $(VENV))/bin/python setup.py -q build_ext --inplace
+	cd $(DEBUG) && env VSWITCH_DEBUG=1 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
+	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	    PYTHONPATH=. $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider tests/dataplane $(ARGS)
+
+lint: $(READY)
+	@$(VENV)/bin/pip install -q ruff mypy cython-lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cython-lint dataplane
+
+build: $(BUILT)
+
+$(READY): pyproject.toml
+	@tools/debian-packages $(BUILD_PACKAGES)
+	[ -x $(VENV)/bin/python ] || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check "setuptools>=77" "Cython>=3.1,<4"
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-build-isolation -e ".[test]"
+	touch $@
+
+$(BUILT): $(READY) setup.py $(SOURCES)
+	$(VENV)/bin/python setup.py -q build_ext --inplace
+	mkdir -p build && touch $@
+
+clean:
+	rm -rf build .venv *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name '*.so' -delete -o -name __pycache__ -prune -exec rm -rf {} +
