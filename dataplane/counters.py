@@ -18,25 +18,25 @@ from dataplane.messages import PORTS_MAX
 from dataplane.reasons import NAMES, REASONS_MAX
 
 MAGIC = 0x7673_7769_7463_6831
-LAYOUT = 2
+LAYOUT = 3
 HEADER = 128
 FIELDS = (
     "rx_packets",      # frames received, segments counted
     "rx_bytes",        # their octets without FCS
-    "tx_packets",
-    "tx_bytes",
     "rx_frames",       # frames received, super-frames counted once: these balance
     "sent",            # of the frames received here, how many left by at least one port
     "kept",            # of the frames received here, how many wait in at least one queue and left by none
+    "bursts",          # rx bursts that were not empty
     "originated",      # frames that the switch itself made and sent by this port
     "rx_overrun",      # frames that the kernel dropped before we read them
+    "tx_packets",
+    "tx_bytes",
+    "tx_frames",       # copies that left by this port, super-frames counted once
+    "tx_kept",         # copies that waited in the queue of this port
     "learned",
     "moved",
     "expired",
-    "bursts",          # rx bursts that were not empty
     "errors",          # hard errors of the driver
-    "tx_frames",       # copies that left by this port, super-frames counted once
-    "tx_kept",         # copies that waited in the queue of this port
 )
 RECORD = 8 * (len(FIELDS) + 2 * REASONS_MAX)
 SIZE = HEADER + PORTS_MAX * RECORD

@@ -24,6 +24,10 @@ cdef enum:
 cdef enum:                       # PortState.role
     ROLE_GUEST, ROLE_UPLINK, ROLE_HOST
 
+cdef enum:                       # PortState.apart
+    APART_ISOLATED = 1
+    APART_UPLINK = 2
+
 cdef enum:                       # PortState.learning
     LEARNING_OFF, LEARNING_FIRST, LEARNING_ON
 
@@ -45,7 +49,7 @@ cdef struct PortState:
     VlanMembership vlan
     uint32_t frame_length_max    # octets with Ethernet header, without tag and FCS
     uint8_t has_carrier          # somebody is at the other end; without it nothing is sent there
-    uint8_t isolated
+    uint8_t apart                # ports that share a bit never exchange frames: APART_ISOLATED, APART_UPLINK
     uint8_t learning
     uint8_t when_full_forwards
     uint8_t unknown_unicast
@@ -56,19 +60,19 @@ cdef struct PortState:
     uint32_t n_addresses
     uint64_t addresses[ADDRESSES_MAX]   # the port's own: registered, pinned, allowed
     PortCounters *counters
-    # What the loop reads.
-    PortDriver driver
-    void *device
-    KeptFrame *queue_head        # frames that wait for this port, oldest first
-    KeptFrame *queue_tail
-    uint32_t n_queued
-    uint32_t queued_octets
+    # What sending reads, before its copies: 64 ports with one copy each must not cost 64 times many lines.
     int poll_fd
     int error                    # errno of the last hard error
+    uint32_t n_queued
+    uint32_t queued_octets
     uint8_t n_hard_errors        # in a row
     uint8_t state
     uint8_t is_ready             # on the list of ports that have something to read
     uint8_t waits_for_room       # EPOLLOUT is asked for
+    PortDriver driver
+    void *device
+    KeptFrame *queue_head        # frames that wait for this port, oldest first
+    KeptFrame *queue_tail
     uint8_t is_in_tx             # has copies in `tx`
     TxBurst tx
 
@@ -82,6 +86,7 @@ cdef struct Mailbox:             # one command at a time; the caller waits for i
     int done_fd                  # eventfd: the command has been executed
 
 cdef struct SwitchState:
+    Burst burst                  # first, for its alignment
     Fdb fdb
     Pool pool
     FloodGroup *groups[4096]     # by VID
@@ -98,7 +103,6 @@ cdef struct SwitchState:
     int epoll_fd
     int event_fd                 # eventfd that tells the control side of a change it should look at
     Mailbox mailbox
-    Burst burst
 
 
 cdef inline bint port_owns(const PortState *port, uint64_t mac) noexcept nogil:

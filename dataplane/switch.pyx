@@ -21,10 +21,10 @@ from dataplane.ports.port cimport Port
 from dataplane.reasons cimport DROP_BLOCKED, DROP_LINK_DOWN, PASS, REASONS_N
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
-    ADDRESSES_MAX, Command, F_PORT_SECURITY, LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, PORT_DOWN, PORT_UP, PORTS_MAX,
+    APART_ISOLATED, APART_UPLINK, Command, F_PORT_SECURITY, LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, PORT_DOWN, PORT_UP, PORTS_MAX,
     PortState, ROLE_GUEST, ROLE_HOST, ROLE_UPLINK, SwitchState, UNKNOWN_DROP, UNKNOWN_FLOOD, UNKNOWN_SEEK,
 )
-from dataplane.sys.compiler cimport clock_ns, counter_add, is_debug_build, read_tsc, store_release_u32
+from dataplane.sys.compiler cimport allocate_lines, clock_ns, counter_add, is_debug_build, read_tsc, store_release_u32
 from dataplane.sys.epoll cimport (
     EFD_CLOEXEC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, close, epoll_create1, epoll_ctl, epoll_event, eventfd,
     read, write,
@@ -158,7 +158,7 @@ cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     port.closed_reason = wanted.closed_reason
     port.has_carrier = wanted.has_carrier and port.state != PORT_DOWN
     port.frame_length_max = wanted.frame_length_max
-    port.isolated = wanted.isolated
+    port.apart = wanted.apart
     port.learning = wanted.learning
     port.when_full_forwards = wanted.when_full_forwards
     port.unknown_unicast = wanted.unknown_unicast
@@ -246,7 +246,7 @@ cdef class AttachedPort:
     def __cinit__(self, config, Port driver):
         self.config = config
         self.driver = driver
-        self.state = <PortState *>calloc(1, sizeof(PortState))
+        self.state = <PortState *>allocate_lines(sizeof(PortState))
         if self.state == NULL:
             raise MemoryError
 
@@ -275,7 +275,7 @@ cdef class Switch:
         self.members = {}
         self.lock = threading.Lock()
         self.thread = None
-        self.switch = <SwitchState *>calloc(1, sizeof(SwitchState))
+        self.switch = <SwitchState *>allocate_lines(sizeof(SwitchState))
         if self.switch == NULL:
             raise MemoryError
         self.switch.epoll_fd = -1
@@ -442,7 +442,7 @@ cdef class Switch:
             any(new[key] != port.config[key] for key in ("learning", "mac", "vlan"))
             or (port.config["carrier"] and not new["carrier"])
         )
-        change.wanted = <PortState *>calloc(1, sizeof(PortState))
+        change.wanted = <PortState *>allocate_lines(sizeof(PortState))
         try:
             self._fill(change.wanted, new)
             self._call(command_change, &change)
@@ -524,7 +524,7 @@ cdef class Switch:
         state.closed_reason = DROP_BLOCKED if config["block"] else DROP_LINK_DOWN if config["link"] == "down" else PASS
         state.has_carrier = bool(config["carrier"])
         state.frame_length_max = config["mtu"] + 14
-        state.isolated = bool(config["isolated"])
+        state.apart = (APART_ISOLATED if config["isolated"] else 0) | (APART_UPLINK if config["role"] == "uplink" else 0)
         state.learning = LEARNING[config["learning"]]
         state.when_full_forwards = config["when_full"] == "forward"
         state.unknown_unicast = UNKNOWN[config["unknown_unicast"]]
@@ -631,7 +631,7 @@ cdef class Switch:
         memset(&change, 0, sizeof(change))
         change.port = port.state
         change.forgets = True
-        change.wanted = <PortState *>calloc(1, sizeof(PortState))
+        change.wanted = <PortState *>allocate_lines(sizeof(PortState))
         self._fill(change.wanted, port.config)
         self._call(command_change, &change)
         free(change.old_members)

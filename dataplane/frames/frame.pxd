@@ -9,7 +9,7 @@ Threads: a burst belongs to the worker that received it.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from dataplane.sys.compiler cimport load_be16, load_be64, vs_unlikely
 
@@ -46,35 +46,36 @@ cdef struct Segment:
     uint8_t *data                # borrowed until rx_done
     uint64_t length              # octets
 
-cdef struct Frame:               # one cache line
+cdef struct Frame:               # one cache line; what frame_begin clears lies together, from n_segments on
     uint8_t *header              # private octets: addresses, EtherType, ...; no outer tag
     Segment *segments            # borrowed: what follows the private octets
     uint64_t source_key          # MAC << 16, and the VID from ingress on
     uint64_t destination_key
     uint32_t length              # octets without FCS and without the tag taken off
     uint16_t header_length       # private octets
+    uint16_t n_packets           # packets on a wire: 1, or the segments of a super-frame
     uint16_t n_segments
     uint16_t vid                 # the VLAN that the switch handles the frame in
     uint16_t tci                 # PCP, DEI and VID as received; PCP kept for egress
     uint16_t out_port            # index, or PORT_FLOOD, PORT_SEEK
-    uint16_t n_packets           # packets on a wire: 1, or the segments of a super-frame
-    uint8_t flags
-    uint8_t reason               # PASS, or why it was dropped
-    uint8_t gso_type             # as in struct virtio_net_hdr, from our own parse
-    uint8_t needs_csum           # the checksum at csum_start + csum_offset is not filled in yet
     uint16_t gso_size            # payload octets of each segment
     uint16_t gso_header_length   # octets that every segment repeats
     uint16_t csum_start
     uint16_t csum_offset
-    uint8_t n_sent               # 0 or more copies, saturating use only: "any?"
-    uint8_t n_kept
+    uint8_t flags
+    uint8_t reason               # PASS, or why it was dropped
+    uint8_t gso_type             # as in struct virtio_net_hdr, from our own parse
+    uint8_t needs_csum           # the checksum at csum_start + csum_offset is not filled in yet
+    uint8_t n_sent               # 1 once a copy has been sent
+    uint8_t n_kept               # 1 once a copy waits in a queue
+    uint16_t spare
 
-cdef struct Burst:
-    uint32_t n                   # frames
-    uint32_t n_segments
+cdef struct Burst:               # allocated on a line, so that each frame and each header line is one
     Frame frames[BURST_MAX]
     uint8_t headers[BURST_MAX][HEADER_ROOM]
     Segment segments[SEGMENTS_MAX]
+    uint32_t n                   # frames
+    uint32_t n_segments
 
 
 cdef inline uint64_t frame_destination(const Frame *frame) noexcept nogil:
@@ -102,18 +103,9 @@ cdef inline Frame *frame_begin(Burst *burst) noexcept nogil:
     cdef Frame *frame = &burst.frames[burst.n]
     frame.header = burst.headers[burst.n]
     frame.segments = &burst.segments[burst.n_segments]
-    frame.n_segments = 0
     frame.header_length = 0
-    frame.tci = 0
     frame.n_packets = 1
-    frame.flags = 0
-    frame.reason = 0
-    frame.gso_type = 0
-    frame.needs_csum = 0
-    frame.gso_size = 0
-    frame.gso_header_length = 0
-    frame.n_sent = 0
-    frame.n_kept = 0
+    memset(&frame.n_segments, 0, 24)
     return frame
 
 

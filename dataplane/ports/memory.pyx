@@ -14,10 +14,11 @@ from dataplane.frames.frame cimport (
 )
 from dataplane.ports.port cimport Port, TxCopy
 from dataplane.reasons cimport DROP_RUNT
-from dataplane.sys.compiler cimport copy_line, prefetch_read, store_be16
+from dataplane.sys.compiler cimport allocate_lines, copy_line, prefetch_read, store_be16
 
 cdef enum:
     QUEUE_MAX = 65536
+    PREFETCH_AHEAD = 20
 
 cdef struct MemoryFrame:
     uint8_t *octets              # owned
@@ -51,12 +52,11 @@ cdef int loop_rx(MemoryDevice *device, Burst *burst) noexcept nogil:
     cdef uint8_t *octets
     cdef Frame *frame
     for i in range(BURST_MAX):
-        prefetch_read(device.loop_buffers + <uint64_t>device.loop_order[(at + i) % device.n_loop] * device.loop_stride)
-    for i in range(BURST_MAX):
         octets = device.loop_buffers + <uint64_t>device.loop_order[at] * device.loop_stride
+        # Some frames ahead, across the end of the burst, as a driver does that knows its ring; the core has room for
+        # about two dozen lines on their way, so asking for a whole burst at once would wait for them.
+        prefetch_read(device.loop_buffers + <uint64_t>device.loop_order[at + PREFETCH_AHEAD] * device.loop_stride)
         at += 1
-        if at == device.n_loop:
-            at = 0
         frame = frame_begin(burst)
         copy_line(frame.header, octets)
         frame.header_length = HEADER_LINE
@@ -65,6 +65,8 @@ cdef int loop_rx(MemoryDevice *device, Burst *burst) noexcept nogil:
             frame_borrow(burst, frame, octets + HEADER_LINE, device.loop_length - HEADER_LINE)
         frame_take_tag_off(frame)
         burst.n += 1
+    if at == device.n_loop:
+        at = 0
     device.loop_at = at
     return BURST_MAX
 
@@ -218,12 +220,15 @@ cdef class MemoryPort(Port):
         self.memory.tx_error = tx
 
     def loop(self, list frames, list order, int stride=2048):
-        """Become an endless source: `frames` (equal lengths) in buffers `stride` octets apart, visited in `order`."""
+        """Become an endless source: `frames` (equal lengths) in buffers `stride` octets apart, visited in `order`, whose
+        length is a multiple of BURST_MAX."""
         cdef uint32_t i
+        if len(order) % BURST_MAX:
+            raise ValueError(f"an order of whole bursts of {BURST_MAX}")
         self.memory.loop_length = <uint32_t>len(frames[0])
         self.memory.loop_stride = <uint32_t>stride
-        self.memory.loop_buffers = <uint8_t *>calloc(len(frames), stride)
-        self.memory.loop_order = <uint32_t *>malloc(len(order) * sizeof(uint32_t))
+        self.memory.loop_buffers = <uint8_t *>allocate_lines(len(frames) * stride)
+        self.memory.loop_order = <uint32_t *>calloc(len(order) + PREFETCH_AHEAD, sizeof(uint32_t))
         for i in range(len(frames)):
             octets = frames[i]
             if len(octets) != self.memory.loop_length or len(octets) > stride or len(octets) < HEADER_LINE:
@@ -231,6 +236,8 @@ cdef class MemoryPort(Port):
             memcpy(self.memory.loop_buffers + <uint64_t>i * self.memory.loop_stride, <const uint8_t *>octets, len(octets))
         for i in range(len(order)):
             self.memory.loop_order[i] = <uint32_t>order[i]
+        for i in range(PREFETCH_AHEAD):
+            self.memory.loop_order[len(order) + i] = <uint32_t>order[i]
         self.memory.n_loop = <uint32_t>len(order)
 
     def count_only(self):

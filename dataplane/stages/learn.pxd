@@ -10,7 +10,7 @@ from dataplane.frames.frame cimport BURST_MAX, Burst, Frame
 from dataplane.state cimport port_owns
 from dataplane.reasons cimport DROP_FORGED_TRANSMITS, DROP_MAX_MACS, DROP_SOURCE_ELSEWHERE, PASS, Reason
 from dataplane.state cimport LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, PortState, SwitchState
-from dataplane.sys.compiler cimport counter_add
+from dataplane.sys.compiler cimport counter_add, vs_likely
 from dataplane.tables.fdb cimport (
     FDB_PINNED, FDB_STATIC, FdbEntry, entry_is_old, fdb_find_hashed, fdb_hash, fdb_insert, fdb_prefetch, fdb_remove,
 )
@@ -53,12 +53,16 @@ cdef inline Reason learn_new(SwitchState *switch, PortState *port, const Frame *
 
 
 cdef inline Reason learn_source(SwitchState *switch, PortState *port, const Frame *frame, uint64_t hash) noexcept nogil:
-    cdef FdbEntry *entry
+    """Learn, move or refresh the source of one frame, or say why it may not be where it is."""
+    cdef FdbEntry *entry = fdb_find_hashed(&switch.fdb, frame.source_key, hash)
     cdef Reason reason = PASS
+    # Nearly every frame ends here: the entry has been refreshed in this second already.  Writing every time would keep
+    # its line dirty in this core's cache.
+    if vs_likely(entry != NULL) and entry.port == port.index and entry.seen_s == switch.now_s:
+        return PASS
     # Several first addresses can come in one burst; ingress saw a port that had none yet.
     if port.learning == LEARNING_FIRST and port.n_addresses and not port_owns(port, frame.source_key >> 16):
         return DROP_FORGED_TRANSMITS
-    entry = fdb_find_hashed(&switch.fdb, frame.source_key, hash)
     if entry != NULL and entry_is_old(&switch.fdb, entry, switch.now_s):
         counter_add(&switch.ports[entry.port].counters.expired, 1)
         forget_entry(switch, entry)
@@ -74,8 +78,7 @@ cdef inline Reason learn_source(SwitchState *switch, PortState *port, const Fram
         counter_add(&port.counters.moved, 1)
     if entry == NULL:
         reason = learn_new(switch, port, frame)
-    # Refresh at most once a second.  Writing every time keeps the line dirty in this core's cache.
-    elif entry.seen_s != switch.now_s:
+    else:
         entry.seen_s = switch.now_s
     if reason == PASS:
         port.last_source_key = frame.source_key

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <x86intrin.h>
 
@@ -38,6 +39,20 @@ static inline void copy_line(void *to, const void *from)
     _mm_storeu_si128((__m128i *)to + 1, b);
     _mm_storeu_si128((__m128i *)to + 2, c);
     _mm_storeu_si128((__m128i *)to + 3, d);
+}
+
+/* Zeroed memory on a cache line, or on a huge page where that is worth it; free() ends it. */
+static inline void *allocate_lines(size_t octets)
+{
+    size_t alignment = octets >= 1u << 20 ? 1u << 21 : 64;
+    void *memory = NULL;
+    octets = (octets + alignment - 1) / alignment * alignment;
+    if (posix_memalign(&memory, alignment, octets))
+        return NULL;
+    if (alignment > 64)
+        madvise(memory, octets, MADV_HUGEPAGE);
+    memset(memory, 0, octets);
+    return memory;
 }
 
 static inline uint64_t load_be64(const uint8_t *from)

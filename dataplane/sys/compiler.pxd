@@ -13,6 +13,7 @@ cdef extern from "compiler.h" nogil:
     uint64_t read_tsc()
     uint64_t clock_ns()
     void copy_line(void *to, const void *source)
+    void *allocate_lines(size_t octets)
     uint64_t load_be64(const uint8_t *)
     uint16_t load_be16(const uint8_t *)
     void store_be16(uint8_t *, uint16_t)

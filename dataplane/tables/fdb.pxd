@@ -10,7 +10,7 @@ process (a memfd), so entries hold indices, never pointers.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from dataplane.sys.compiler cimport hash_keyed, prefetch_read
+from dataplane.sys.compiler cimport hash_keyed, prefetch_read, vs_likely
 
 cdef enum:
     FDB_WAYS = 4
@@ -52,15 +52,14 @@ cdef inline bint entry_is_old(const Fdb *fdb, const FdbEntry *entry, uint32_t no
 
 
 cdef inline FdbEntry *bucket_find(FdbBucket *bucket, uint64_t key) noexcept nogil:
-    if bucket.entries[0].key == key:
-        return &bucket.entries[0]
-    if bucket.entries[1].key == key:
-        return &bucket.entries[1]
-    if bucket.entries[2].key == key:
-        return &bucket.entries[2]
-    if bucket.entries[3].key == key:
-        return &bucket.entries[3]
-    return NULL
+    """The entry of `key` in one bucket, or NULL.  Its place is computed, not branched on: it is as good as random, and
+    a mispredicted branch costs more than the four comparisons."""
+    cdef FdbEntry *entry = &bucket.entries[
+        <uint32_t>(bucket.entries[1].key == key)
+        | <uint32_t>(bucket.entries[2].key == key) << 1
+        | <uint32_t>(bucket.entries[3].key == key) * 3
+    ]
+    return entry if vs_likely(entry.key == key) else NULL
 
 
 cdef inline FdbEntry *fdb_find_hashed(Fdb *fdb, uint64_t key, uint64_t hash) noexcept nogil:
