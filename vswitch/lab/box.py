@@ -1,0 +1,77 @@
+"""The box: namespaces that stand for the host and for the physical networks around it.
+
+ box (all kernel objects of the topology)      network (one for each physical network)      station
+   eth1, under the name that `interface:` has ─── veth ─── bridge ─── veth ─────────────────── eth0
+
+The bridge has no address, no IPv6, no spanning tree and no multicast snooping: it is a cable with several ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vswitch.lab import netns
+from vswitch.lab.settings import address_lines, station_mac
+from vswitch.topology.model import PhysicalNetwork, Station, Topology
+
+BRIDGE = "wire"
+HOST = "host"                          # what the box is called as a machine: the host whose ports may have addresses
+
+
+def box_name(topology: str) -> str:
+    return f"vswitch-{topology}"
+
+
+def network_namespace(topology: str, network: str) -> str:
+    return f"vswitch-{topology}.net.{network}"
+
+
+def guest_namespace(topology: str, guest: str) -> str:
+    return f"vswitch-{topology}.{guest}"
+
+
+def station_namespace(topology: str, station: Station) -> str:
+    return f"vswitch-{topology}.net.{station.network}.{station.name}"
+
+
+def stations(topology: Topology) -> Iterable[Station]:
+    for network in topology.physical_networks.values():
+        yield from network.stations.values()
+
+
+def build_network(topology: Topology, network: PhysicalNetwork) -> None:
+    """Make what is missing of a network: its bridge, the adapters in the box that lead to it, its stations' wires."""
+    namespace = network_namespace(topology.name, network.name)
+    # Before any interface exists: an IPv6 address that the bridge's kernel makes for itself would answer neighbours.
+    netns.set_sysctls(namespace, ["net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1"])
+    there = netns.interfaces(namespace)
+    mtu = _mtu(topology, network)
+    if BRIDGE not in there:
+        netns.run_lines(namespace, [f"link add {BRIDGE} type bridge stp_state 0 mcast_snooping 0 forward_delay 0",
+                                    f"link set {BRIDGE} up"])
+    box = box_name(topology.name)
+    for index, uplink in enumerate(topology.uplinks.values()):
+        if uplink.physical_network == network.name and uplink.interface not in netns.interfaces(box):
+            netns.run_lines(namespace, _wire(f"uplink{index}", uplink.interface, box, mtu))
+            # Without this the adapter would greet the network with an IPv6 address before the switch has it.
+            netns.run_lines(box, [f"link set {uplink.interface} addrgenmode none up"])
+    for index, station in enumerate(network.stations.values()):
+        if f"station{index}" not in there:
+            other = station_namespace(topology.name, station)
+            netns.run_lines(namespace, _wire(f"station{index}", "eth0", other, mtu))
+            netns.run_lines(other, [f"link set eth0 address {station_mac(topology, station)} up",
+                                   *address_lines("eth0", station.addresses, station.routes)])
+
+
+def _mtu(topology: Topology, network: PhysicalNetwork) -> int:
+    """A wire takes the largest frame that any uplink on it may send."""
+    return max([1500, *(topology.ports[uplink.name].mtu for uplink in topology.uplinks.values()
+                        if uplink.physical_network == network.name and uplink.name in topology.ports)])
+
+
+def _wire(name: str, far_name: str, far_namespace: str, mtu: int) -> list[str]:
+    """A veth from this network's bridge to `far_name` in another namespace."""
+    return [
+        f"link add {name} mtu {mtu} type veth peer name {far_name} mtu {mtu} netns {far_namespace}",
+        f"link set {name} master {BRIDGE} up",
+    ]

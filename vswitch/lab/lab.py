@@ -1,0 +1,158 @@
+"""One topology's lab: the box and the networks before `up`, the guests after it, and the end of both.
+
+ prepare()  box, physical networks, stations       then `vswitch up` gives the switches and their ports
+ start()    guests and what everybody runs         stop() and remove() take both back, in the other order
+
+prepare() and start() may be called again after the file has changed: what is there stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vswitch.errors import LabError, UsageError
+from vswitch.lab import box, netns
+from vswitch.lab.console import ConsoleMachine
+from vswitch.lab.job import Finished, Machine, finish
+from vswitch.lab.namespace_machine import NamespaceMachine, configure_guest, start_services
+from vswitch.lab.qemu_machine import console_path, require_taps, start_guest, wait_for_guests
+from vswitch.lab.record import MachineRecord, Record, load_record
+from vswitch.topology.model import LabMode, Topology
+
+EXEC_S = 60.0
+
+
+class Lab:
+    """`topology` is None for a lab that was loaded: it can be used and ended, not extended."""
+
+    def __init__(self, topology: Topology | None, mode: LabMode, run_dir: str | os.PathLike[str],
+                 record: Record | None = None) -> None:
+        self.topology = topology
+        if record is None and topology is not None:
+            record = load_record(topology.name, run_dir)
+            if record is not None and record.mode != mode:
+                raise UsageError(f"{topology.name} is up as a lab of {record.mode}; take it down before --lab={mode}")
+        if record is None:
+            if topology is None:
+                raise ValueError("neither a topology nor a record")
+            record = Record(topology.name, mode, str(run_dir), box.box_name(topology.name))
+        self.record = record
+
+    @classmethod
+    def load(cls, name: str, run_dir: str | os.PathLike[str]) -> Lab:
+        """The lab of the topology `name`, from its record; LabError when it has none."""
+        record = load_record(name, run_dir)
+        if record is None:
+            raise LabError(f"no lab of {name} is up; start one with `vswitch up FILE --lab`")
+        return cls(None, "qemu" if record.mode == "qemu" else "namespaces", run_dir, record)
+
+    @property
+    def namespace(self) -> str:
+        """The box: where all kernel objects of the topology live."""
+        return self.record.box
+
+    def prepare(self) -> None:
+        """Make the box, the physical networks and their stations."""
+        topology = self._declared()
+        if os.geteuid():
+            raise LabError("a lab makes network namespaces, which only root may; try again with sudo")
+        self._make_namespace(self.record.box)
+        self._is_new(box.HOST, "namespace", self.record.box)
+        for network in topology.physical_networks.values():
+            self._make_namespace(box.network_namespace(topology.name, network.name))
+            for station in network.stations.values():
+                self._make_namespace(box.station_namespace(topology.name, station))
+            box.build_network(topology, network)
+
+    def start(self) -> None:
+        """Play the stations and the guests whose ports `up` has made."""
+        topology = self._declared()
+        for station in box.stations(topology):
+            name = f"{station.network}.{station.name}"
+            if self._is_new(name, "namespace", box.station_namespace(topology.name, station)):
+                start_services(topology, name, station.run, self.record)
+        if self.record.mode == "qemu":
+            self._start_qemu(topology)
+        else:
+            self._start_namespaces(topology)
+
+    def stop(self) -> None:
+        """End every process of the lab."""
+        self.record.end_processes()
+
+    def remove(self) -> None:
+        """Remove the namespaces, and the record last."""
+        self.stop()
+        for namespace in reversed(self.record.namespaces):
+            netns.delete(namespace)
+        self.record.forget()
+
+    def machine(self, name: str) -> Machine:
+        """The guest or station `name` (a station is `network.station`)."""
+        machine = self.record.machines.get(name)
+        if machine is None:
+            known = ", ".join(self.record.machines)
+            raise UsageError(f"the lab of {self.record.topology} has no `{name}`; it has {known}")
+        if machine.kind == "qemu":
+            return ConsoleMachine(name, console_path(machine))
+        return NamespaceMachine(machine)
+
+    def is_emulated(self, name: str) -> bool:
+        return self.record.machines[name].kind == "qemu"
+
+    def exec(self, name: str, argv: list[str], stdin: bytes = b"", timeout_s: float = EXEC_S) -> Finished:
+        """Run a command in a machine; returns (exit code, stdout, stderr)."""
+        return finish(self.machine(name).start(argv, stdin), timeout_s)
+
+    def restart(self, name: str) -> None:
+        """Pull a QEMU guest's plug and start it again on the same ports."""
+        topology = self._declared()
+        self.record.end_processes(name)
+        start_guest(topology, topology.guests[name], self.record)
+        wait_for_guests(self.record, [name])
+
+    def _declared(self) -> Topology:
+        if self.topology is None:
+            raise LabError(f"the lab of {self.record.topology} was loaded by its name: use it or end it, no more")
+        return self.topology
+
+    def _make_namespace(self, name: str) -> None:
+        if name in self.record.namespaces:
+            return
+        if netns.exists(name):
+            raise LabError(f"network namespace {name} exists and is not of this lab; remove it: ip netns delete {name}")
+        self.record.namespaces.append(name)
+        self.record.save()             # before it is made: a namespace without a record would stay for ever
+        netns.create(name)
+
+    def _is_new(self, name: str, kind: str, namespace: str) -> bool:
+        """Whether the machine was not in the record; it is now, and has a folder."""
+        if name in self.record.machines:
+            return False
+        folder = self.record.folder / name
+        Path(folder, "srv").mkdir(parents=True, exist_ok=True)
+        self.record.machines[name] = MachineRecord(name, kind, namespace, str(folder))
+        self.record.save()
+        return True
+
+    def _start_namespaces(self, topology: Topology) -> None:
+        for guest in topology.guests.values():
+            namespace = box.guest_namespace(topology.name, guest.name)
+            self._make_namespace(namespace)
+            configure_guest(topology, guest, namespace, self.record.box)
+            if self._is_new(guest.name, "namespace", namespace):
+                start_services(topology, guest.name, guest.run, self.record)
+
+    def _start_qemu(self, topology: Topology) -> None:
+        require_taps(topology, self.record.box)
+        started = [guest for guest in topology.guests.values() if self._is_new(guest.name, "qemu", self.record.box)]
+        for guest in started:          # all at once: they boot side by side
+            start_guest(topology, guest, self.record)
+        wait_for_guests(self.record, [guest.name for guest in started])
+
+
+def labs(run_dir: str | os.PathLike[str]) -> Iterable[str]:
+    """The names of the topologies that have a lab."""
+    return sorted(path.stem for path in Path(run_dir, "lab").glob("*.json"))
