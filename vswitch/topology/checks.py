@@ -93,7 +93,8 @@ def _check_port(draft: Draft, mistakes: Mistakes) -> None:
                      "expected `{trunk: [10, 20-29], native: 10}`, or `{access: 10}`")
     if learning(draft) == "off" and not draft.mac:
         mistakes.add(path_of(draft.settings, "learning", draft.path),
-                     f"`{draft.name}` has `learning: off` and no `mac`", "the switch must know its address from one of the two", at_key=True)
+                     f"`{draft.name}` has `learning: off` and no `mac`",
+                     "the switch must know its address from one of the two", at_key=True)
     tap = value_of(draft.settings, "tap", {})
     if tap.get("owner") is not None and tap.get("group") is not None:
         mistakes.add(path_of(draft.settings["tap"], "group", draft.path),
