@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path as Folder
 
 from vswitch.topology.draft import Draft, copies
 from vswitch.topology.inherit import path_of, value_of
@@ -16,7 +17,7 @@ from vswitch.topology.reader import Document
 from vswitch.topology.scalars import INTERFACE_MAX
 from vswitch.topology.settle import interface, learning, used_vids, vlan
 from vswitch.topology.vlan import members_of
-from vswitch.topology.vocabulary import AddressKeys, TopologyKeys
+from vswitch.topology.vocabulary import AddressKeys, RunKeys, TopologyKeys
 
 PORTS_MAX = 1024                   # ports of one switch; the data plane's tables are made for that many
 
@@ -44,6 +45,18 @@ def check_names(keys: TopologyKeys, drafts: list[Draft], document: Document, mis
             cure = "; give it a shorter one with `tap: NAME`" if draft.role == "guest" else ""
             mistakes.add(draft.path, f"{what} `{name}` has {len(name)} characters",
                          f"the kernel's interface names have at most {INTERFACE_MAX}{cure}", at_key=True)
+
+
+def check_files(keys: TopologyKeys, folder: Folder, mistakes: Mistakes) -> None:
+    """Every nftables file must be there, relative to the topology's `folder`."""
+    machines: list[tuple[Path, RunKeys | None]] = [(("guests", name), guest.run) for name, guest in keys.guests.items()]
+    for network, network_keys in keys.physical_networks.items():
+        machines += [(("physical_networks", network, "stations", name), station.run)
+                     for name, station in (network_keys.stations or {}).items()]
+    for path, run in machines:
+        if run is not None and run.nftables is not None and not (folder / run.nftables).is_file():
+            mistakes.add((*path, "run", "nftables"), f"no file `{folder / run.nftables}`",
+                         "expected nftables rules, relative to the topology")
 
 
 def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> None:

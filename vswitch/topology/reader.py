@@ -77,6 +77,16 @@ def read(text: str, file: str) -> tuple[Document, Mistakes]:
     return document, mistakes
 
 
+def dump(values: dict[str, Any]) -> str:
+    """`values` as YAML text, maps of scalars on one line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 120
+    stream = io.StringIO()
+    yaml.dump(values, stream)
+    return stream.getvalue()
+
+
 def _compose(text: str, document: Document) -> Node | None:
     """The root node, or None for a file without content."""
     try:

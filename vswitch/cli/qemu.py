@@ -1,0 +1,35 @@
+"""`vswitch qemu`: the arguments that plug a QEMU guest into its ports, to paste."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from vswitch.cli._file import file_option, find_file
+from vswitch.cli._output import output_option, print_json
+from vswitch.cli._plug import mac_of, ports_named, qemu_arguments
+from vswitch.topology import Topology, load
+from vswitch.topology.model import Port
+
+
+@click.command("qemu", short_help="Print QEMU arguments for a port or a guest.")
+@click.argument("name", metavar="[PORT|GUEST]", required=False)
+@file_option
+@output_option
+def command(name: str | None, file: str | None, output: str) -> None:
+    """Print the QEMU arguments of a port (`guest.nic`), of all nics of a guest, or of every guest."""
+    topology = load(find_file(file))
+    ports = ports_named(topology, name)
+    if output == "json":
+        print_json([{"port": port.name, "guest": port.guest, "interface": port.interface, "mac": mac_of(topology, port),
+                     "arguments": qemu_arguments(topology, port)} for port in ports])
+        return
+    for guest in dict.fromkeys(port.guest for port in ports):
+        if name is None:
+            click.echo(f"# {guest}")
+        pairs = [arguments for port in ports if port.guest == guest for arguments in _pairs(topology, port)]
+        click.echo(" \\\n".join(pairs))
+
+
+def _pairs(topology: Topology, port: Port) -> list[str]:
+    arguments = qemu_arguments(topology, port)
+    return [f"{option} {value}" for option, value in zip(arguments[::2], arguments[1::2], strict=True)]

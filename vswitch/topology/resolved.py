@@ -1,0 +1,97 @@
+"""A topology written out: every inherited and built-in value at the nic it is for, nothing left to inherit.
+
+The result is a topology file itself and means the same, which is how a test knows that nothing was lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vswitch.topology.model import Expectation, Port, Run, Topology
+
+# Taken from the port itself or said elsewhere in the file.
+NOT_WRITTEN = ("portgroup", "switch", "interface", "physical_network")
+
+
+def resolved(topology: Topology) -> dict[str, Any]:
+    """`topology` in the file's vocabulary, empty sections left out."""
+    written = {
+        "schema": "vswitch/v1",
+        "name": topology.name,
+        "physical_networks": {
+            network.name: {"stations": {
+                station.name: _filled(addresses=list(station.addresses), routes=dict(station.routes),
+                                      run=_run(station.run))
+                for station in network.stations.values()
+            }}
+            for network in topology.physical_networks.values()
+        },
+        "uplinks": {
+            uplink.name: {"interface": uplink.interface, "physical_network": uplink.physical_network,
+                          **_port_keys(topology, topology.ports[uplink.name], "uplink")}
+            for uplink in topology.uplinks.values()
+        },
+        "switches": {
+            switch.name: _filled(uplinks=list(switch.uplinks), zone=switch.zone, ageing=f"{switch.ageing_s}s")
+            for switch in topology.switches.values()
+        },
+        "portgroups": {
+            name: {"switch": _switch_of(topology, name)} for name in topology.portgroups if topology.portgroups[name]
+        },
+        "guests": {
+            guest.name: _filled(role=guest.role, run=_run(guest.run)) | {"nics": {
+                topology.ports[name].nic: _nic(topology, topology.ports[name]) for name in guest.ports
+            }}
+            for guest in topology.guests.values()
+        },
+        "host": {
+            port.name.removeprefix("host."): _nic(topology, port)
+            for port in topology.ports.values() if port.role == "host"
+        },
+        "expect": [_expectation(expectation) for expectation in topology.expectations],
+    }
+    return {key: value for key, value in written.items() if value or key == "switches"}
+
+
+def _switch_of(topology: Topology, portgroup: str) -> str:
+    return topology.ports[topology.portgroups[portgroup][0]].switch
+
+
+def _nic(topology: Topology, port: Port) -> dict[str, Any]:
+    group = topology.origins[port.name].get("portgroup")
+    where = {"portgroup": group[0]} if group else {"switch": port.switch}
+    return where | _port_keys(topology, port, port.role)
+
+
+def _port_keys(topology: Topology, port: Port, role: str) -> dict[str, Any]:
+    """The effective value of each key; an uplink's built-in VLANs have no spelling in a file."""
+    keys: dict[str, Any] = {}
+    for key, (value, place, _) in topology.origins[port.name].items():
+        if key in NOT_WRITTEN or value is None or (role != "guest" and key == "attach"):
+            continue
+        if role == "uplink" and key == "vlan" and place is None:
+            continue
+        outer, _, inner = key.partition(".")
+        if inner:
+            keys.setdefault(outer, {})[inner] = value
+        else:
+            keys[key] = value
+    return keys
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return _filled(commands=list(run.commands), nftables=run.nftables, image=run.image, memory=run.memory,
+                   vcpus=run.vcpus, cpu=run.cpu, args=list(run.args))
+
+
+def _expectation(expectation: Expectation) -> dict[str, Any]:
+    via = [list(item) if isinstance(item, tuple) else item for item in expectation.only_via]
+    said: dict[str, Any] = {"from": expectation.source, "to": expectation.destination}
+    if expectation.reach is not None:
+        said["reach"] = expectation.reach
+    return said | _filled(only_via=via, isolated=expectation.isolated,
+                          no_shared_contact=expectation.no_shared_contact)
+
+
+def _filled(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value}
