@@ -83,7 +83,10 @@ def send(mark: str, name: str, nics: str, macs: list[str]) -> None:
             for _ in range(COPIES):
                 for how, target in targets.items():
                     words = f"{mark} {name} {nic} {how}".encode()
-                    sender.send(target + source + ETHERTYPE.to_bytes(2, "big") + words.ljust(64, b"\0"))
+                    try:
+                        sender.send(target + source + ETHERTYPE.to_bytes(2, "big") + words.ljust(64, b"\0"))
+                    except OSError:
+                        pass               # the nic is down; the count below says that nothing left
                     time.sleep(0.001)
         time.sleep(0.05)
         say("counted" if sent_count(nic) > before else "stuck", nic)
