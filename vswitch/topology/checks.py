@@ -10,10 +10,10 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as Folder
 
+from vswitch.topology.document import Document, Path
 from vswitch.topology.draft import Draft, copies
 from vswitch.topology.inherit import path_of, value_of
-from vswitch.topology.mistakes import Mistakes, Path, did_you_mean
-from vswitch.topology.reader import Document
+from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.scalars import INTERFACE_MAX
 from vswitch.topology.settle import interface, learning, used_vids, vlan
 from vswitch.topology.vlan import members_of

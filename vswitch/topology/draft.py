@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vswitch.topology.document import Document, Path
 from vswitch.topology.inherit import Level, Settings, inherit
-from vswitch.topology.mistakes import Mistakes, Path, did_you_mean
+from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.model import Role
-from vswitch.topology.reader import Document
 from vswitch.topology.vocabulary import (
     AddressKeys,
     GuestKeys,

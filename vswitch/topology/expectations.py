@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vswitch.topology.mistakes import Mistakes, Path, did_you_mean
+from vswitch.topology.document import Document, Path
+from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.model import Expectation, Guest, PhysicalNetwork, Port, Switch
-from vswitch.topology.reader import Document
 from vswitch.topology.vocabulary import ExpectKeys
 
 KINDS = ("reach", "only_via", "isolated", "no_shared_contact")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from vswitch.topology.mistakes import Path
+from vswitch.topology.document import Path
 from vswitch.topology.vocabulary import Keys
 
 Level = Literal["defaults", "switch", "portgroup", "nic", "built in"]

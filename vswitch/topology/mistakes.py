@@ -3,24 +3,15 @@
     lab.yaml:14:11: guests.web1.vlan: 4095 is reserved; use 1-4094
         vlan: 4095
               ^
-
-A path is a tuple of keys and list positions, as in the document: ("guests", "web1", "vlan").
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from vswitch.errors import TopologyError
-
-if TYPE_CHECKING:
-    from vswitch.topology.reader import Document
-
-Path = tuple[str | int, ...]
-
-LINE_MAX = 160                     # characters of an offending line that are shown
+from vswitch.topology.document import Document, Path
 
 
 class Mistakes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -17,45 +16,14 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from vswitch.errors import TopologyError
-from vswitch.topology.mistakes import LINE_MAX, Mistakes, Path, dotted
+from vswitch.topology.document import Document, Path
+from vswitch.topology.mistakes import Mistakes, dotted
 from vswitch.topology.model import Place
 
 SIZE_MAX = 1024 * 1024             # octets of a file; a switch of 1024 ports needs about 100 KiB
 NODES_MAX = 100_000                # values after aliases are followed
 DEPTH_MAX = 32                     # the vocabulary needs eight
 TAG = "tag:yaml.org,2002:"
-
-
-@dataclass
-class Document:
-    """What a file says, and where.  `values` is made of dict, list and scalars; every key is a str."""
-
-    file: str
-    lines: list[str]
-    values: dict[str, Any] = field(default_factory=dict)
-    key_places: dict[Path, Place] = field(default_factory=dict)
-    value_places: dict[Path, Place] = field(default_factory=dict)
-
-    def place(self, path: Path, *, at_key: bool = False) -> Place:
-        """Where `path` was written; of something that is not there, where its nearest parent begins."""
-        if at_key and path in self.key_places:
-            return self.key_places[path]
-        for length in range(len(path), -1, -1):
-            places = self.value_places if length == len(path) else self.key_places
-            if path[:length] in places:
-                return places[path[:length]]
-            if path[:length] in self.value_places:
-                return self.value_places[path[:length]]
-        return Place(self.file, 1, 1)
-
-    def excerpt(self, place: Place) -> str:
-        """The line of `place` and a caret beneath it, each on a line of its own; empty when there is no such line."""
-        if place.line > len(self.lines):
-            return ""
-        line = self.lines[place.line - 1].replace("\t", " ")
-        start = max(0, place.column - 1 - LINE_MAX // 2) if len(line) > LINE_MAX else 0
-        shown = "".join(letter if letter.isprintable() else "?" for letter in line[start:start + LINE_MAX])
-        return f"\n    {shown}\n    {' ' * (place.column - 1 - start)}^"
 
 
 def read(text: str, file: str) -> tuple[Document, Mistakes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vswitch.topology.checks import check_meaning, check_names
+from vswitch.topology.document import Document
 from vswitch.topology.draft import Draft, Drafts, copies
 from vswitch.topology.expectations import Endpoints, expectations
 from vswitch.topology.mistakes import Mistakes
@@ -15,7 +16,6 @@ from vswitch.topology.model import (
     Topology,
     Uplink,
 )
-from vswitch.topology.reader import Document
 from vswitch.topology.settle import settle
 from vswitch.topology.vocabulary import RunKeys, TopologyKeys
 

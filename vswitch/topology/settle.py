@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from vswitch.topology.document import Document
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import Leaf, leaves, value_of
 from vswitch.topology.model import Attach, Place, Port, Tap, Vlan
-from vswitch.topology.reader import Document
 from vswitch.topology.vlan import carrying, members_of, vlan_of, written
 from vswitch.topology.vocabulary import AddressKeys, UplinkKeys
 

@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from vswitch.topology.mistakes import Mistakes, Path, did_you_mean
+from vswitch.topology.document import Document, Path
+from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.not_yet import KEYS, refusal
-from vswitch.topology.reader import Document
 from vswitch.topology.scalars import Wrong, shown
 from vswitch.topology.vocabulary import TopologyKeys
 
