@@ -1,9 +1,34 @@
-"""What was observed: the kernel's interfaces and the running data planes, as far as a plan needs to know them."""
+"""What was observed: the kernel's interfaces and the running data planes, as far as a plan needs to know them.
+
+Also the ownership mark.  Every interface that we make carries `vswitch:TOPOLOGY:PORT` as its alias; one that was there
+before us and is only taken carries what it was like behind that, `vswitch:TOPOLOGY:PORT:mtu=1500,up=1`, so that it can
+be given back even by a vswitchd that knows nothing else.  What has no mark is not ours, whatever its name.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Owner:
+    """What an ownership mark says."""
+
+    topology: str
+    port: str
+    taken: bool                        # it was there before us: given back, never deleted
+
+
+def mark(topology: str, port: str) -> str:
+    """The alias that says an interface is ours."""
+    return f"vswitch:{topology}:{port}"
+
+
+def owner_of(alias: str) -> Owner | None:
+    """What a mark says, or None when `alias` is none of ours."""
+    parts = alias.split(":", 3)
+    return Owner(parts[1], parts[2], len(parts) == 4) if len(parts) >= 3 and parts[0] == "vswitch" else None
 
 
 @dataclass(frozen=True)
@@ -22,6 +47,9 @@ class Interface:
     addresses: tuple[str, ...] = ()    # CIDR, link-local IPv6 left out
     owner: int | None = None           # of a TAP: uid
     group: int | None = None
+    owner_name: str = ""               # the same as words, "" when nobody has that number
+    group_name: str = ""
+    holder: str = ""                   # of a TAP of ours that somebody has opened: who, in words
     multi_queue: bool = False
     persistent: bool = False
     shielded: bool = False             # both of our filters are in place

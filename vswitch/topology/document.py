@@ -5,7 +5,7 @@ A path is a tuple of keys and list positions, as in the document: ("guests", "we
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vswitch.topology.model import Place
@@ -36,6 +36,11 @@ class Document:
             if path[:length] in self.value_places:
                 return self.value_places[path[:length]]
         return Place(self.file, 1, 1)
+
+    def shown_place(self, path: Path, *, at_key: bool = False) -> Place:
+        """`place` with its excerpt, for whoever finds a mistake when the document is gone."""
+        place = self.place(path, at_key=at_key)
+        return replace(place, excerpt=self.excerpt(place))
 
     def excerpt(self, place: Place) -> str:
         """The line of `place` and a caret beneath it, each on a line of its own; empty when there is no such line."""

@@ -26,6 +26,7 @@ class Place:
     file: str
     line: int
     column: int
+    excerpt: str = field(default="", compare=False, repr=False)   # the line with a caret beneath, each after a newline
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

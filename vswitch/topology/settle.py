@@ -128,7 +128,7 @@ def _port(draft: Draft, neighbours: list[Draft], document: Document) -> Port:
         vlan=carried,
         addresses=tuple(own.addresses or ()) if isinstance(own, AddressKeys) else (),
         routes=tuple((own.routes or {}).items()) if isinstance(own, AddressKeys) else (),
-        place=document.place(draft.path, at_key=True),
+        place=document.shown_place(draft.path, at_key=True),
         **{key: value_of(settings, key) for key in (
             "isolated", "learning", "max_macs", "when_full", "unknown_unicast", "mtu", "link", "block")},
     )

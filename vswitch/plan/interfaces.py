@@ -1,0 +1,125 @@
+"""Steps for the kernel interfaces behind ports: made or taken, shielded, changed, and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from vswitch.plan.state import Interface, Observed, mark, owner_of
+from vswitch.plan.steps import (
+    InterfaceSet,
+    Shield,
+    Step,
+    TapAdopt,
+    TapCreate,
+    TapDelete,
+    TapRelease,
+    TunCreate,
+    TunDelete,
+    Unshield,
+    UplinkRelease,
+    UplinkTake,
+)
+from vswitch.plan.wanted import WantedPort, Wish
+from vswitch.topology.model import Port, Tap
+
+
+def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, gone: Sequence[Step]) -> Iterable[Step]:
+    """What the interface of a port still lacks; `gone` are the removals that come before."""
+    if wanted.temporary:
+        return
+    port = wanted.port
+    interface = observed.interfaces.get(port.interface)
+    if interface is not None and any(isinstance(step, TapDelete | TunDelete) and step.object == port.interface for step in gone):
+        interface = None
+    owner = owner_of(interface.alias) if interface is not None else None
+    is_ours = owner is not None and (owner.topology, owner.port) == (topology, port.name)
+    if not is_ours or interface is None:
+        yield _creation(topology, port, wish)
+    elif values := _changes(port, interface):
+        yield InterfaceSet(topology, "the topology changed", name=interface.name, namespace=wish.namespace, values=values,
+                           before={key: getattr(interface, key) for key in values})
+    if wanted.driver == "packet" and not (is_ours and interface is not None and interface.shielded and interface.up):
+        yield Shield(topology, "the host's stack must neither see nor answer a guest's frames", name=port.interface,
+                     namespace=wish.namespace, was_up=False if interface is None else interface.up)
+
+
+def removals(topology: str, wanted: dict[str, WantedPort], observed: Observed, wish: Wish,
+             why: str = "no port of the topology uses it") -> Iterable[Step]:
+    """Our interfaces that are wanted no more, or not in this form."""
+    for interface in observed.interfaces.values():
+        owner = owner_of(interface.alias)
+        if owner is None or owner.topology != topology:
+            continue
+        port = wanted.get(owner.port)
+        is_wanted = port is not None and port.port.interface == interface.name and not port.temporary
+        reason = why if not is_wanted else _remake(port, interface, owner.taken) if port else ""
+        if reason:
+            yield from _removal(topology, interface, owner.port, owner.taken, wish, reason)
+
+
+def _creation(topology: str, port: Port, wish: Wish) -> Step:
+    alias = mark(topology, port.name)
+    why = f"{port.name} needs it"
+    if port.role == "uplink":
+        return UplinkTake(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace,
+                          force=wish.force)
+    if port.role == "host":
+        return TunCreate(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace,
+                         mac=port.mac, addresses=port.addresses, routes=port.routes)
+    tap = port.tap or Tap(port.interface)
+    if tap.adopt:
+        return TapAdopt(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace)
+    return TapCreate(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace,
+                     owner=_owner(tap, wish), group=tap.group, queues=tap.queues)
+
+
+def _owner(tap: Tap, wish: Wish) -> str | None:
+    """A TAP with neither owner nor group can be opened by any local user (tun(4)), so one is always set."""
+    return None if tap.group else tap.owner or wish.owner
+
+
+def _changes(port: Port, interface: Interface) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if interface.mtu != port.mtu and not (port.role == "uplink" and interface.mtu > port.mtu):
+        changes["mtu"] = port.mtu
+    if port.role == "host":
+        if set(interface.addresses) != set(port.addresses):
+            changes["addresses"] = port.addresses
+        if not interface.up:
+            changes["up"] = True
+    return changes
+
+
+def _remake(port: WantedPort, interface: Interface, is_taken: bool) -> str:
+    """Why an interface of ours cannot stay although its port does; "" when it can."""
+    tap = port.port.tap
+    if port.port.role != "guest" or tap is None:
+        return ""
+    if tap.adopt != is_taken:
+        return "`adopt` changed"
+    if is_taken:
+        return ""
+    if tap.group and tap.group not in (interface.group_name, str(interface.group)):
+        return f"it belongs to group {interface.group_name or 'none'}"
+    if tap.owner and tap.owner not in (interface.owner_name, str(interface.owner)):
+        return f"it belongs to {interface.owner_name or 'nobody'}"
+    if (tap.queues > 1) != interface.multi_queue:
+        return "a TAP has one queue or many from its making on"
+    return ""
+
+
+def _removal(topology: str, interface: Interface, port: str, is_taken: bool, wish: Wish, why: str) -> Iterable[Step]:
+    alias, name, namespace = mark(topology, port), interface.name, wish.namespace
+    if is_taken:
+        yield Unshield(topology, why, name=name, namespace=namespace, was_up=interface.up)
+        release = TapRelease if "." in port else UplinkRelease       # a guest's port is `guest.nic`
+        yield release(topology, why, name=name, alias=alias, mtu=interface.mtu, namespace=namespace)
+    elif not port.startswith("host."):
+        yield TapDelete(topology, why, "port", name=name, alias=alias, mtu=interface.mtu, namespace=namespace,
+                        owner=None if interface.group is not None else interface.owner_name or str(interface.owner),
+                        group=None if interface.group is None else interface.group_name or str(interface.group),
+                        queues=2 if interface.multi_queue else 1, force=wish.force)
+    else:
+        yield TunDelete(topology, why, "port", name=name, alias=alias, mtu=interface.mtu, namespace=namespace,
+                        mac=interface.mac, addresses=interface.addresses)

@@ -1,0 +1,79 @@
+"""What a plan refuses to touch: interfaces that are missing, in use, or somebody else's; TAPs that a guest holds open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vswitch.errors import RefusedError, TopologyError
+from vswitch.plan.state import Interface, Observed, owner_of
+from vswitch.plan.steps import Step, TapDelete
+from vswitch.plan.wanted import WantedPort, Wish
+from vswitch.topology.model import Port
+
+
+def refuse_foreign(topology: str, wanted: Iterable[WantedPort], observed: Observed, wish: Wish) -> None:
+    """Raise TopologyError with every interface that cannot be used, each at the place of its port."""
+    mistakes = []
+    for port in wanted:
+        interface = observed.interfaces.get(port.port.interface)
+        objection = _objection(topology, port, interface, observed, wish)
+        if objection:
+            place = port.port.place
+            mistakes.append(f"{place}: {port.port.name}: {objection}{place.excerpt}" if place else f"{port.port.name}: {objection}")
+    if mistakes:
+        raise TopologyError(mistakes)
+
+
+def refuse_open_taps(steps: Sequence[Step], observed: Observed, wish: Wish) -> None:
+    """Raise RefusedError when a TAP would go under a guest: its QEMU would spin on a full core (measured)."""
+    if wish.force:
+        return
+    held = [interface for step in steps if isinstance(step, TapDelete)
+            and (interface := observed.interfaces[step.name]).carrier]
+    if held:
+        what = "\n".join(f"  {interface.name} is held open by {interface.holder or 'somebody'}" for interface in held)
+        raise RefusedError(f"guests still use TAPs that would be removed:\n{what}\n"
+                           "stop these guests or unplug their adapters, or say --force")
+
+
+def _objection(topology: str, wanted: WantedPort, interface: Interface | None, observed: Observed, wish: Wish) -> str:
+    port = wanted.port
+    owner = owner_of(interface.alias) if interface else None
+    if owner is not None and owner.topology != topology:
+        return f"interface {port.interface} is used by port {owner.port} of {owner.topology}; use another name or take that down"
+    if wanted.temporary or (owner is not None and owner.topology == topology):
+        return ""
+    if port.role == "uplink":
+        return _uplink_objection(port, interface, observed, wish)
+    is_adopted = port.tap is not None and port.tap.adopt
+    if interface is None:
+        return f"there is no interface {port.interface} to adopt{_known(observed)}" if is_adopted else ""
+    if not is_adopted:
+        return (f"an interface {port.interface} exists and was not made for this topology; choose another name"
+                + (", or say `adopt: true`" if port.role == "guest" and interface.kind == "tun" else ""))
+    if interface.kind != "tun":
+        return f"{port.interface} is no TAP ({interface.kind or 'an adapter'}); only a TAP can be adopted"
+    return _in_use(interface)
+
+
+def _uplink_objection(port: Port, interface: Interface | None, observed: Observed, wish: Wish) -> str:
+    if interface is None:
+        return f"there is no interface {port.interface} on this host{_known(observed)}"
+    if interface.name == "lo":
+        return "the loopback leads nowhere; name a physical adapter"
+    if interface.wireless:
+        return f"{port.interface} is a Wi-Fi adapter, which sends no frames with other source addresses than its own"
+    if interface.addresses and not wish.force:
+        return (f"{port.interface} carries {', '.join(interface.addresses)}: as an uplink it would be lost to the host; "
+                "move the address to a host port, or say --force")
+    return _in_use(interface)
+
+
+def _in_use(interface: Interface) -> str:
+    return f"{interface.name} belongs to {interface.master}; release it there first" if interface.master else ""
+
+
+def _known(observed: Observed) -> str:
+    names = sorted(name for name, interface in observed.interfaces.items()
+                   if name != "lo" and owner_of(interface.alias) is None)
+    return f"; there are {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else "; there is none"

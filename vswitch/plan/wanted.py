@@ -1,0 +1,72 @@
+"""What a topology wants of the host: for each port its interface, its driver, and its configuration in the data plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vswitch.topology.model import LabMode, Port, Switch, Topology
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a topology is deployed, beside what it says."""
+
+    namespace: str = ""                # network namespace of the kernel objects; "" is vswitchd's own
+    lab: LabMode | None = None
+    force: bool = False                # take adapters that carry a host address, remove TAPs that a guest holds
+    owner: str = "root"                # of TAPs for which the topology names neither owner nor group
+
+
+@dataclass(frozen=True)
+class WantedPort:
+    port: Port
+    driver: str                        # packet | tun
+    temporary: bool                    # no interface of its own: opening makes it, and it dies with its last fd
+    config: dict[str, Any]
+
+
+def wanted_ports(topology: Topology, wish: Wish) -> dict[str, WantedPort]:
+    """Each port as it is to be; the index is chosen when it is known which are taken."""
+    return {name: _wanted(port, wish) for name, port in topology.ports.items()}
+
+
+def switch_configuration(topology: Topology, switch: Switch) -> dict[str, Any]:
+    return {"name": switch.name, "topology": topology.name, "ageing_s": switch.ageing_s}
+
+
+def _wanted(port: Port, wish: Wish) -> WantedPort:
+    # In a lab of namespaces the guest *is* the kernel side, so the switch holds the character side, as for a host port.
+    temporary = port.role == "guest" and wish.lab == "namespaces"
+    driver = "tun" if temporary or port.role == "host" else "packet"
+    return WantedPort(port, driver, temporary, port_configuration(port, driver))
+
+
+def port_configuration(port: Port, driver: str) -> dict[str, Any]:
+    """The keys of `dataplane.messages.PORT_DEFAULTS` that a topology decides; the carrier is the kernel's to say."""
+    vlan = port.vlan
+    return {
+        "name": port.name,
+        "role": port.role,
+        "driver": driver,
+        "guest": port.guest,
+        "nic": port.nic,
+        "attach": port.attach,
+        "interface": port.interface,
+        "vlan": {
+            "pvid": vlan.pvid,
+            "untagged": list(vlan.untagged),
+            "tagged": [list(vids) for vids in vlan.tagged],
+            "admit_tagged": vlan.admit_tagged,
+            "transparent": vlan.transparent,
+        },
+        "isolated": port.isolated,
+        "learning": port.learning,
+        "mac": port.mac,
+        "max_macs": port.max_macs,
+        "when_full": port.when_full,
+        "unknown_unicast": port.unknown_unicast,
+        "mtu": port.mtu,
+        "link": port.link,
+        "block": port.block,
+    }
