@@ -1,1 +1,14 @@
-"""The outside world, one file for each mechanism of the kernel."""
+"""The outside world, one file for each mechanism of the kernel.
+
+    observe(namespace)           what interfaces there are
+    perform(step)                one step of a plan
+    open_port(step)              the file descriptors that a data plane moves a port's frames by
+    watch_links(namespace, told) carriers that come and go
+"""
+
+from vswitch.host.links import LinkWatch, watch_links
+from vswitch.host.observe import carrier, observe
+from vswitch.host.perform import open_port, perform
+from vswitch.host.shield import MARK
+
+__all__ = ["MARK", "LinkWatch", "carrier", "observe", "open_port", "perform", "watch_links"]

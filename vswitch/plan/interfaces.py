@@ -41,7 +41,7 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
                            before={key: getattr(interface, key) for key in values})
     if wanted.driver == "packet" and not (is_ours and interface is not None and interface.shielded and interface.up):
         yield Shield(topology, "the host's stack must neither see nor answer a guest's frames", name=port.interface,
-                     namespace=wish.namespace, was_up=False if interface is None else interface.up)
+                     namespace=wish.namespace)
 
 
 def removals(topology: str, wanted: dict[str, WantedPort], observed: Observed, wish: Wish,
@@ -112,7 +112,7 @@ def _remake(port: WantedPort, interface: Interface, is_taken: bool) -> str:
 def _removal(topology: str, interface: Interface, port: str, is_taken: bool, wish: Wish, why: str) -> Iterable[Step]:
     alias, name, namespace = mark(topology, port), interface.name, wish.namespace
     if is_taken:
-        yield Unshield(topology, why, name=name, namespace=namespace, was_up=interface.up)
+        yield Unshield(topology, why, name=name, namespace=namespace)
         release = TapRelease if "." in port else UplinkRelease       # a guest's port is `guest.nic`
         yield release(topology, why, name=name, alias=alias, mtu=interface.mtu, namespace=namespace)
     elif not port.startswith("host."):

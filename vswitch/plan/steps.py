@@ -160,7 +160,6 @@ class InterfaceSet(Step):
 class _ShieldStep(Step):
     name: str = ""
     namespace: str = ""
-    was_up: bool = False               # what Unshield leaves the interface as
 
     @property
     def object(self) -> str:

@@ -1,0 +1,86 @@
+"""Carriers that come and go, as rtnetlink(7) tells them: a guest opens its TAP, a cable is pulled, an adapter vanishes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import threading
+from collections.abc import Callable
+
+from vswitch.host import netlink
+from vswitch.host.namespaces import inside
+
+RTMGRP_LINK = 1
+RTM_NEWLINK, RTM_DELLINK = 16, 17
+IFLA_IFNAME, IFLA_CARRIER = 3, 33
+HEADER, IFINFOMSG = 16, 16         # octets of struct nlmsghdr and of struct ifinfomsg
+
+Told = Callable[[str, bool], None]
+
+
+class LinkWatch:
+    """A thread that calls `told(interface, has_carrier)`; an interface that vanishes has no carrier."""
+
+    def __init__(self, namespace: str, told: Told) -> None:
+        self._namespace = namespace
+        self._told = told
+        self._socket = inside(namespace, _subscribe)
+        self._end = os.eventfd(0, os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name=f"links of {namespace or 'the host'}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        os.eventfd_write(self._end, 1)
+        self._thread.join()
+        self._socket.close()
+        os.close(self._end)
+
+    def _run(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._socket.fileno(), self._end], [], [])
+            if self._end in ready:
+                return
+            try:
+                for name, has_carrier in _events(self._socket.recv(1 << 18)):
+                    self._told(name, has_carrier)
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                # More came than we read: what was lost is looked up.
+                for link in inside(self._namespace, netlink.links):
+                    self._told(link.name, link.carrier)
+
+
+def watch_links(namespace: str, told: Told) -> LinkWatch:
+    """Have `told` called, in a thread of its own, whenever a link of the namespace changes; `close()` ends it."""
+    return LinkWatch(namespace, told)
+
+
+def _subscribe() -> socket.socket:
+    events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    events.bind((0, RTMGRP_LINK))
+    return events
+
+
+def _events(data: bytes) -> list[tuple[str, bool]]:
+    found, at = [], 0
+    while at + HEADER <= len(data):
+        length, kind = struct.unpack_from("=IH", data, at)
+        if kind in (RTM_NEWLINK, RTM_DELLINK):
+            attributes = _attributes(data[at + HEADER + IFINFOMSG : at + length])
+            name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+            found.append((name, kind == RTM_NEWLINK and attributes.get(IFLA_CARRIER, b"\1") != b"\0"))
+        at += max(HEADER, -(-length // 4) * 4)
+    return found
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found, at = {}, 0
+    while at + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, at)
+        found[kind & 0x3FFF] = data[at + 4 : at + length]
+        at += max(4, -(-length // 4) * 4)
+    return found

@@ -1,0 +1,154 @@
+"""Interfaces, addresses and routes, in the namespace of the calling thread.  The one door to pyroute2.
+
+Errors come out as HostError with the operation, the object, the kernel's words and what is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from vswitch.errors import HostError
+
+SCOPE_LINK = 253                   # rt_scope_t: an address that the kernel made for the link alone
+IFF_UP = 1
+CLSACT_MINOR = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}
+
+
+@dataclass(frozen=True)
+class Link:
+    """An interface as rtnetlink(7) shows it."""
+
+    index: int
+    name: str
+    kind: str
+    alias: str
+    mac: str
+    mtu: int
+    up: bool
+    carrier: bool
+    master: str
+    tun: dict[str, int]                # IFLA_TUN_* of a TUN or TAP device
+    addresses: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def asking(operation: str) -> Iterator[IPRoute]:
+    """A netlink socket; what the kernel refuses becomes a HostError that begins with `operation`."""
+    try:
+        with IPRoute() as ipr:
+            yield ipr
+    except NetlinkError as error:
+        needs = " (needs CAP_NET_ADMIN)" if error.code == errno.EPERM else ""
+        raise HostError(f"cannot {operation}: {os.strerror(error.code)}{needs}") from error
+
+
+def links() -> list[Link]:
+    with asking("list interfaces") as ipr:
+        addresses: dict[int, list[str]] = {}
+        for entry in ipr.get_addr():
+            if entry["scope"] != SCOPE_LINK:
+                local = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+                addresses.setdefault(entry["index"], []).append(f"{local}/{entry['prefixlen']}")
+        messages = list(ipr.get_links())
+    names = {message["index"]: message.get_attr("IFLA_IFNAME") for message in messages}
+    return [_link(message, names, tuple(addresses.get(message["index"], ()))) for message in messages]
+
+
+def _link(message: Any, names: dict[int, str], addresses: tuple[str, ...]) -> Link:
+    details = message.get_attr("IFLA_LINKINFO")
+    tun = details.get_attr("IFLA_INFO_DATA") if details and details.get_attr("IFLA_INFO_KIND") == "tun" else None
+    master = message.get_attr("IFLA_MASTER")
+    return Link(
+        index=message["index"],
+        name=message.get_attr("IFLA_IFNAME"),
+        kind=(details.get_attr("IFLA_INFO_KIND") if details else "") or "",
+        alias=message.get_attr("IFLA_IFALIAS") or "",
+        mac=message.get_attr("IFLA_ADDRESS") or "",
+        mtu=message.get_attr("IFLA_MTU"),
+        up=bool(message["flags"] & IFF_UP),
+        carrier=bool(message.get_attr("IFLA_CARRIER")),
+        master=names.get(master, str(master)) if master else "",
+        tun={key.removeprefix("IFLA_TUN_").lower(): value for key, value in tun["attrs"]} if tun else {},
+        addresses=addresses,
+    )
+
+
+def index_of(name: str) -> int:
+    """The ifindex of `name`; HostError when there is no such interface."""
+    with asking(f"find interface {name}") as ipr:
+        found = ipr.link_lookup(ifname=name)
+    if not found:
+        raise HostError(f"there is no interface {name}")
+    return int(found[0])
+
+
+def set_link(name: str, **attributes: Any) -> None:
+    """Change an interface: `state` ("up" or "down"), `mtu`, `address`, `ifalias`."""
+    shown = ", ".join(f"{key} {value}" for key, value in attributes.items())
+    index = index_of(name)
+    with asking(f"set {shown} of {name}") as ipr:
+        ipr.link("set", index=index, **attributes)
+
+
+def delete_link(name: str) -> None:
+    index = index_of(name)
+    with asking(f"delete interface {name}") as ipr:
+        ipr.link("del", index=index)
+
+
+def set_addresses(name: str, have: Iterable[str], want: Iterable[str]) -> None:
+    """Change the addresses of an interface from `have` to `want`, both CIDR."""
+    index = index_of(name)
+    for word, addresses in (("add", [a for a in want if a not in have]), ("del", [a for a in have if a not in want])):
+        for address in addresses:
+            local, _, length = address.partition("/")
+            with asking(f"{word} address {address} of {name}") as ipr:
+                ipr.addr(word, index=index, address=local, prefixlen=int(length))
+
+
+def add_route(name: str, target: str, gateway: str) -> None:
+    index = index_of(name)
+    with asking(f"add a route to {target} through {gateway} by {name}") as ipr:
+        ipr.route("add", dst=target, gateway=gateway, oif=index)
+
+
+def add_clsact(name: str) -> None:
+    """Give an interface the hooks that filters hang on; harmless when it has them."""
+    index = index_of(name)
+    with asking(f"add clsact to {name}") as ipr:
+        try:
+            ipr.tc("add", "clsact", index)
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise
+
+
+def delete_clsact(name: str) -> None:
+    index = index_of(name)
+    with asking(f"remove clsact from {name}") as ipr:
+        ipr.tc("del", "clsact", index)
+
+
+def filters(index: int, hook: str) -> list[tuple[int, str, int]]:
+    """(preference, kind, BPF instructions) of each filter at `hook`, "ingress" or "egress"."""
+    found = []
+    with asking("list filters") as ipr:
+        for message in ipr.get_filters(index=index, parent=CLSACT_MINOR[hook]):
+            options = message.get_attr("TCA_OPTIONS")
+            if options is not None and options.get_attr("TCA_BPF_OPS_LEN") is not None:
+                found.append((message["info"] >> 16, message.get_attr("TCA_KIND"), options.get_attr("TCA_BPF_OPS_LEN")))
+    return found
+
+
+def delete_filters(name: str, hook: str, preference: int) -> None:
+    index = index_of(name)
+    with asking(f"remove the {hook} filter of {name}") as ipr:
+        ipr.tc("del-filter", index=index, parent=CLSACT_MINOR[hook], info=preference << 16)

@@ -1,0 +1,45 @@
+"""What there is: the interfaces of one namespace, as a plan wants to know them."""
+
+from __future__ import annotations
+
+from vswitch.host import adapters, netlink, shield, taps
+from vswitch.host.namespaces import exists, inside
+from vswitch.plan.state import Interface, owner_of
+
+
+def observe(namespace: str) -> dict[str, Interface]:
+    """Interface name -> interface; empty when there is no such namespace."""
+    if not exists(namespace):
+        return {}
+    return inside(namespace, lambda: {link.name: _interface(link) for link in netlink.links()})
+
+
+def carrier(interface: str, namespace: str) -> bool:
+    """Whether somebody is at the other end of an interface."""
+    return any(link.carrier for link in inside(namespace, netlink.links) if link.name == interface)
+
+
+def _interface(link: netlink.Link) -> Interface:
+    owner, group = link.tun.get("owner"), link.tun.get("group")
+    is_ours = owner_of(link.alias) is not None
+    return Interface(
+        name=link.name,
+        index=link.index,
+        kind=link.kind,
+        alias=link.alias,
+        mac=link.mac,
+        mtu=link.mtu,
+        up=link.up,
+        carrier=link.carrier,
+        master=link.master,
+        addresses=link.addresses,
+        owner=owner,
+        group=group,
+        owner_name=taps.user_name(owner),
+        group_name=taps.group_name(group),
+        holder=taps.holder(link.name) if is_ours and link.tun and link.carrier else "",
+        multi_queue=bool(link.tun.get("multi_queue")),
+        persistent=bool(link.tun.get("persist")),
+        shielded=is_ours and shield.is_shielded(link.index),
+        wireless=adapters.is_wireless(link.name),
+    )

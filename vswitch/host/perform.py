@@ -1,0 +1,119 @@
+"""One step of a plan, done to the kernel; each in the step's own namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vswitch.errors import HostError, RefusedError
+from vswitch.host import adapters, netlink, shield, sockets, taps
+from vswitch.host.namespaces import inside
+from vswitch.plan.state import owner_of
+from vswitch.plan.steps import (
+    InterfaceSet,
+    PortAdd,
+    Shield,
+    Step,
+    TapAdopt,
+    TapCreate,
+    TapDelete,
+    TapRelease,
+    TunCreate,
+    TunDelete,
+    Unshield,
+    UplinkRelease,
+    UplinkTake,
+)
+
+
+def perform(step: Any) -> None:
+    """Do it, or raise HostError with nothing half done."""
+    inside(step.namespace, lambda: PERFORM[type(step)](step))
+
+
+def open_port(step: PortAdd) -> list[int]:
+    """The fds that a data plane moves the port's frames by; the caller's to close."""
+    return inside(step.namespace, lambda: _open(step))
+
+
+def _open(step: PortAdd) -> list[int]:
+    if step.config["driver"] == "packet":
+        return [sockets.open_packet(step.interface, is_promiscuous=step.config["role"] == "uplink")]
+    fd = taps.open_queue(step.interface, makes=step.temporary)
+    if step.temporary:
+        netlink.set_link(step.interface, mtu=step.config["mtu"])
+    return [fd]
+
+
+def _tap_create(step: TapCreate) -> None:
+    taps.create(step.name, step.alias, step.mtu, owner=step.owner, group=step.group, queues=step.queues)
+
+
+def _tap_delete(step: TapDelete) -> None:
+    link = _own(step.name, step.alias)
+    if link.carrier and not step.force:              # a guest came between the plan and now
+        raise RefusedError(f"{step.name} is held open by {taps.holder(step.name) or 'somebody'}; stop the guest, or say --force")
+    netlink.delete_link(step.name)
+
+
+def _tun_create(step: TunCreate) -> None:
+    taps.create(step.name, step.alias, step.mtu, owner="root", mac=step.mac)
+    try:
+        netlink.set_addresses(step.name, (), step.addresses)
+        netlink.set_link(step.name, state="up")
+        for target, gateway in step.routes:
+            netlink.add_route(step.name, target, gateway)
+    except HostError:
+        netlink.delete_link(step.name)
+        raise
+
+
+def _tun_delete(step: TunDelete) -> None:
+    _own(step.name, step.alias)
+    netlink.delete_link(step.name)
+
+
+def _take(step: UplinkTake | TapAdopt) -> None:
+    adapters.take(step.name, step.alias, step.mtu)
+
+
+def _release(step: UplinkRelease | TapRelease) -> None:
+    _own(step.name, step.alias)
+    adapters.release(step.name)
+
+
+def _interface_set(step: InterfaceSet) -> None:
+    for key, value in step.values.items():
+        if key == "mtu":
+            netlink.set_link(step.name, mtu=value)
+        elif key == "up":
+            netlink.set_link(step.name, state="up" if value else "down")
+        elif key == "addresses":
+            netlink.set_addresses(step.name, step.before["addresses"], value)
+        else:
+            raise HostError(f"nothing is known of `{key}` of an interface")
+
+
+def _own(name: str, alias: str) -> netlink.Link:
+    """The interface `name`, which must carry the mark: another of that name may have come since the plan was made."""
+    for link in netlink.links():
+        if link.name == name:
+            if owner_of(link.alias) != owner_of(alias) and not link.alias.startswith(f"{alias}:"):
+                raise RefusedError(f"interface {name} is not ours any more (its alias is `{link.alias}`); it stays as it is")
+            return link
+    raise HostError(f"there is no interface {name}")
+
+
+PERFORM: dict[type[Step], Callable[[Any], None]] = {
+    TapCreate: _tap_create,
+    TapDelete: _tap_delete,
+    TapAdopt: _take,
+    TapRelease: _release,
+    TunCreate: _tun_create,
+    TunDelete: _tun_delete,
+    UplinkTake: _take,
+    UplinkRelease: _release,
+    InterfaceSet: _interface_set,
+    Shield: lambda step: shield.shield(step.name),
+    Unshield: lambda step: shield.unshield(step.name),
+}
