@@ -1,0 +1,57 @@
+"""How commands reach vswitchd, and what they print of the steps it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from vswitch.cli._output import print_json
+from vswitch.cli._run_dir import run_dir
+from vswitch.daemon.client import Client
+from vswitch.errors import UsageError
+from vswitch.topology import load
+
+LAB_MODES = ("namespaces", "qemu")
+
+
+class LabCommand(click.RichCommand):
+    """A command whose `--lab` may stand alone, for namespaces, also before the file: `up --lab dmz.yaml`."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(context, ["--lab=namespaces" if word == "--lab" else word for word in args])
+
+
+lab_option: Callable[[Any], Any] = click.option(
+    "--lab", type=click.Choice(LAB_MODES), metavar="[=namespaces|qemu]",
+    help="Play guests and physical networks on this host, in a box.")
+force_option: Callable[[Any], Any] = click.option(
+    "--force", is_flag=True, help="Do what is refused otherwise: take an adapter that carries a host address, "
+                                  "unplug guests that are running.")
+topology_option: Callable[[Any], Any] = click.option("-t", "--topology", help="Only what belongs to this topology.")
+
+
+def client() -> Client:
+    return Client(run_dir())
+
+
+def name_of(word: str) -> str:
+    """The topology that `word` means: its name, or its file."""
+    if Path(word).suffix in (".yaml", ".yml") or "/" in word:
+        if not Path(word).exists():
+            raise UsageError(f"{word}: no such file; name the topology itself, or its file")
+        return load(word).name
+    return word
+
+
+def print_steps(answer: dict[str, Any], output: str, nothing: str) -> None:
+    """Steps as lines, or the whole answer as JSON; the words of `nothing` when there are none."""
+    if output == "json":
+        print_json(answer)
+        return
+    for step in answer["steps"]:
+        click.echo(step["text"])
+    if not answer["steps"]:
+        click.echo(nothing)

@@ -1,0 +1,32 @@
+"""`vswitch down`: remove what vswitch made for a topology, and nothing else."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from vswitch.cli._daemon import client, force_option, name_of, print_steps
+from vswitch.cli._file import find_file
+from vswitch.cli._output import output_option
+from vswitch.cli._run_dir import run_dir
+from vswitch.lab import Lab, labs
+
+
+@click.command("down", short_help="Remove what belongs to a topology.")
+@click.argument("topology", metavar="[NAME|FILE]", required=False)
+@force_option
+@output_option
+def command(topology: str | None, force: bool, output: str) -> None:
+    """Take a topology down: its ports, its switches, the TAPs that we made; adapters are given back as they were.
+
+    A TAP that a running guest holds is refused; `--force` unplugs it first.  Works when no vswitchd runs.
+    """
+    name = name_of(topology if topology is not None else find_file(None))
+    lab = Lab.load(name, run_dir()) if name in labs(run_dir()) else None
+    if lab is not None:
+        lab.stop()
+    daemon = client()
+    daemon.ensure_daemon()
+    answer = daemon.down(name, force)
+    if lab is not None:
+        lab.remove()
+    print_steps(answer, output, f"nothing of {name} is here")

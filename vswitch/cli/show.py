@@ -1,0 +1,77 @@
+"""`vswitch show ports|fdb|drops|switches`: what runs now."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from vswitch.cli._daemon import client, topology_option
+from vswitch.cli._output import output_option, print_json, print_table
+
+PORT_COLUMNS = ("port", "switch", "state", "mac", "rx packets", "rx bytes", "tx packets", "tx bytes", "drops", "interface")
+
+
+@click.group("show", short_help="Show ports, addresses, drops or switches.")
+def command() -> None:
+    """Show what runs now; needs a running vswitchd."""
+
+
+@command.command("ports")
+@topology_option
+@output_option
+def ports(topology: str | None, output: str) -> None:
+    """Every port with its state, address and counters; RX entered the switch, TX left it."""
+    rows = client().ports(topology)
+    if output == "json":
+        print_json(rows)
+        return
+    print_table("", PORT_COLUMNS, [
+        [row["name"], row["switch"], row["state"], row["mac"] or None,
+         row["rx_packets"], row["rx_bytes"], row["tx_packets"], row["tx_bytes"],
+         sum(row["drops"].values()) + row["tx_drops"], row["interface"]]
+        for row in rows])
+
+
+@command.command("fdb")
+@topology_option
+@output_option
+def fdb(topology: str | None, output: str) -> None:
+    """Which address lives behind which port; VLAN 0 is the domain of ports without one."""
+    rows = client().fdb(topology)
+    if output == "json":
+        print_json(rows)
+        return
+    print_table("", ["switch", "vlan", "mac", "port", "kind", "age s"], [
+        [row["switch"], row["vlan"], row["mac"], row["port"],
+         f"{row['kind']}, pinned" if row["pinned"] else row["kind"], row["age_s"]]
+        for row in rows])
+
+
+@command.command("drops")
+@topology_option
+@output_option
+def drops(topology: str | None, output: str) -> None:
+    """What was dropped at which port, most frequent first, and what each reason means.
+
+    `ingress` is the fate of frames received at the port, `egress` are copies that it could not take.
+    """
+    rows = client().drops(topology)
+    if output == "json":
+        print_json(rows)
+    elif not rows:
+        click.echo("nothing was dropped")
+    else:
+        print_table("", ["reason", "count", "port", "direction", "what it means"], [
+            [row["reason"], row["count"], row["port"], row["direction"], row["sentence"]] for row in rows])
+
+
+@command.command("switches")
+@topology_option
+@output_option
+def switches(topology: str | None, output: str) -> None:
+    """Every switch with its data plane's process and how often it was replaced."""
+    rows = client().switches(topology)
+    if output == "json":
+        print_json(rows)
+        return
+    print_table("", ["switch", "topology", "state", "pid", "ports", "restarts"], [
+        [row["name"], row["topology"], row["state"], row["pid"], row["ports"], row["restarts"]] for row in rows])

@@ -1,0 +1,66 @@
+"""`vswitch up`: make a topology so.  Running it again changes only what differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from vswitch.cli._daemon import LabCommand, client, force_option, lab_option, print_steps
+from vswitch.cli._file import file_argument, find_file
+from vswitch.cli._output import output_option, say
+from vswitch.cli._run_dir import run_dir
+from vswitch.daemon.client import Client
+from vswitch.errors import VswitchError
+from vswitch.lab import Lab, labs
+from vswitch.topology import Topology, load
+from vswitch.topology.model import LabMode
+
+
+@click.command("up", cls=LabCommand, short_help="Make a topology so.")
+@file_argument
+@lab_option
+@force_option
+@output_option
+def command(file: str | None, lab: LabMode | None, force: bool, output: str) -> None:
+    """Bring FILE up: its switches, its ports and the TAPs that guests plug into.  Nothing else is touched.
+
+    What is up already stays as it is; a failure half way is undone.  Starts vswitchd when none runs.
+    """
+    path = find_file(file)
+    topology = load(path)              # mistakes are found here, before anything is asked or changed
+    text = Path(path).read_text()
+    daemon = client()
+    daemon.ensure_daemon()
+    if lab is None:
+        answer = daemon.up(text, str(Path(path).absolute()), force=force)
+    else:
+        answer = _up_lab(daemon, topology, text, lab, force)
+    print_steps(answer, output, f"{topology.name} is up already; nothing changes")
+    if lab is None and any(port.role == "guest" for port in topology.ports.values()):
+        say(f"The guests' ports wait for whoever plugs in; the text to paste: vswitch qemu GUEST -f {path}")
+
+
+def _up_lab(daemon: Client, topology: Topology, text: str, mode: LabMode, force: bool) -> dict[str, Any]:
+    """The box, the switches in it, the guests; a lab that did not exist before is gone again after a failure."""
+    is_new = topology.name not in labs(run_dir())
+    lab = Lab(topology, mode, run_dir())
+    try:
+        lab.prepare()
+        answer = daemon.up(text, str(Path(topology.file).absolute()), lab.namespace, mode, force)
+        lab.start()
+    except BaseException:              # ^C as well: half a lab is of no use to anybody
+        if is_new:
+            _undo(daemon, lab, topology.name)
+        raise
+    return answer
+
+
+def _undo(daemon: Client, lab: Lab, name: str) -> None:
+    """In reverse; what cannot be undone is said, and the rest goes on."""
+    for undo in (lab.stop, lambda: daemon.down(name), lab.remove):
+        try:
+            undo()
+        except VswitchError as error:
+            say(f"while undoing: {error}")

@@ -1,0 +1,147 @@
+"""The API: JSON over HTTP on a UNIX socket that only root and the group `vswitch` may open.
+
+    POST /up /plan /down /attach      GET /topologies /foreign /ports /fdb /drops /switches /version /metrics
+
+An error is {"error": CLASS, "message": TEXT} with the class's name from `vswitch.errors`, so that the client raises the
+same one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from vswitch import __version__
+from vswitch.daemon import metrics, views
+from vswitch.daemon.control import Wish
+from vswitch.daemon.daemon import Daemon
+from vswitch.errors import DaemonError, RefusedError, TopologyError, UsageError, VswitchError
+from vswitch.plan.steps import Step, as_json
+from vswitch.topology.model import LabMode
+
+log = logging.getLogger("vswitchd")
+STATUS: dict[type[VswitchError], int] = {TopologyError: 422, UsageError: 400, RefusedError: 409, DaemonError: 503}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Asked(Strict):
+    """`vswitch.daemon.control.Wish`, as it comes in."""
+
+    text: str
+    file: str
+    namespace: str = ""
+    lab: LabMode | None = None
+    force: bool = False
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.text, self.file, self.namespace, self.lab, self.force)
+
+
+class Farewell(Strict):
+    name: str
+    force: bool = False
+
+
+class Attachment(Strict):
+    topology: str
+    port: str
+    tap: str
+
+
+def make_app(daemon: Daemon) -> FastAPI:
+    app = FastAPI(title="vswitchd", version=__version__)
+    app.add_exception_handler(Exception, _answer_error)
+    for kind in (VswitchError, RequestValidationError):
+        app.add_exception_handler(kind, _answer_error)
+    _add_changes(app, daemon)
+    _add_reads(app, daemon)
+
+    @app.middleware("http")
+    async def note(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+        with daemon.busy():
+            return await following(request)
+
+    return app
+
+
+# Plain functions, not coroutines: each runs in a thread, so a long `up` holds up no read.
+
+def _add_changes(app: FastAPI, daemon: Daemon) -> None:
+    @app.post("/up")
+    def up(asked: Asked) -> dict[str, Any]:
+        return _done(*daemon.control.up(asked.wish))
+
+    @app.post("/plan")
+    def plan(asked: Asked) -> dict[str, Any]:
+        return _done(*daemon.control.plan(asked.wish))
+
+    @app.post("/down")
+    def down(farewell: Farewell) -> dict[str, Any]:
+        return _done(*daemon.control.down(farewell.name, farewell.force))
+
+    @app.post("/attach")
+    def attach(attachment: Attachment) -> dict[str, Any]:
+        return _done(*daemon.control.attach(attachment.topology, attachment.port, attachment.tap))
+
+
+def _add_reads(app: FastAPI, daemon: Daemon) -> None:
+    planes = daemon.supervisor.planes
+
+    @app.get("/ports")
+    def ports(topology: str | None = None) -> list[views.Row]:
+        return views.ports(planes(topology))
+
+    @app.get("/fdb")
+    def fdb(topology: str | None = None) -> list[views.Row]:
+        return views.fdb(planes(topology))
+
+    @app.get("/drops")
+    def drops(topology: str | None = None) -> list[views.Row]:
+        return views.drops(planes(topology))
+
+    @app.get("/switches")
+    def switches(topology: str | None = None) -> list[views.Row]:
+        return views.switches(planes(topology))
+
+    @app.get("/topologies")
+    def topologies() -> list[views.Row]:
+        return daemon.topologies()
+
+    @app.get("/foreign")
+    def foreign() -> list[views.Row]:
+        return daemon.foreign()
+
+    @app.get("/version")
+    def version() -> dict[str, Any]:
+        return {"version": __version__}
+
+    @app.get("/metrics")
+    def scrape() -> Response:
+        return Response(metrics.exposition(planes), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _done(name: str, steps: list[Step]) -> dict[str, Any]:
+    return {"topology": name, "steps": [as_json(step) for step in steps]}
+
+
+def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, RequestValidationError):
+        wrong = "; ".join(f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}" for mistake in error.errors())
+        error = UsageError(f"{request.url.path}: {wrong}")
+    if not isinstance(error, VswitchError):
+        log.error("%s failed", request.url.path, exc_info=error)
+        error = VswitchError(f"vswitchd failed at {request.url.path}: {error!r}; its log has the traceback")
+    said: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+    if isinstance(error, TopologyError):
+        said["mistakes"] = error.mistakes
+    return JSONResponse(said, STATUS.get(type(error), 500))

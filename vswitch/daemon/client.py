@@ -1,0 +1,174 @@
+"""Speaks to vswitchd over its socket, and starts one when none runs.
+
+An error arrives as the name of its class and its message, and is raised here as if it had happened here; so a command
+ends with the same exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import vswitch
+from vswitch import errors
+from vswitch.daemon.places import Places
+from vswitch.errors import DaemonError, TopologyError, VswitchError
+
+READ_S = 15.0
+APPLY_S = 300.0
+START_S = 30.0
+ROOT = Path(vswitch.__file__).parents[1]       # what has to be on the path for `vswitch` to be found
+Answer = dict[str, Any]
+Rows = list[Answer]
+
+
+class Client:
+    def __init__(self, run_dir: str | os.PathLike[str]) -> None:
+        self._places = Places(Path(run_dir).absolute())
+        self._http = httpx.Client(transport=httpx.HTTPTransport(uds=os.fspath(self._places.socket)),
+                                  base_url="http://vswitchd", timeout=READ_S)
+
+    # Changes.
+
+    def up(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False) -> Answer:
+        """Make it so; {"topology": NAME, "steps": [...]}."""
+        return self._change("up", text=text, file=file, namespace=namespace, lab=lab, force=force)
+
+    def plan(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False) -> Rows:
+        steps: Rows = self._change("plan", text=text, file=file, namespace=namespace, lab=lab, force=force)["steps"]
+        return steps
+
+    def down(self, name: str, force: bool = False) -> Answer:
+        """Remove what is ours of a topology; {"topology": NAME, "steps": [...]}."""
+        return self._change("down", name=name, force=force)
+
+    def attach(self, topology: str, port: str, tap: str) -> Answer:
+        """Plug the guest that holds `tap` into a port; {"topology": NAME, "steps": [...]}."""
+        return self._change("attach", topology=topology, port=port, tap=tap)
+
+    # Reads.
+
+    def ports(self, topology: str | None = None) -> Rows:
+        return self._rows("ports", topology)
+
+    def fdb(self, topology: str | None = None) -> Rows:
+        return self._rows("fdb", topology)
+
+    def drops(self, topology: str | None = None) -> Rows:
+        return self._rows("drops", topology)
+
+    def switches(self, topology: str | None = None) -> Rows:
+        return self._rows("switches", topology)
+
+    def topologies(self) -> Rows:
+        return self._rows("topologies", None)
+
+    def foreign(self) -> Rows:
+        """Interfaces that look like ours and are not, and what was left behind."""
+        return self._rows("foreign", None)
+
+    def version(self) -> Answer:
+        answer: Answer = self._ask("GET", "version").json()
+        return answer
+
+    def metrics(self) -> str:
+        return self._ask("GET", "metrics").text
+
+    # vswitchd itself.
+
+    def answers(self) -> bool:
+        try:
+            self._ask("GET", "version")
+        except DaemonError:
+            return False
+        return True
+
+    def ensure_daemon(self) -> None:
+        """Start a vswitchd when none answers; it ends by itself when nothing is up any more."""
+        if self.answers():
+            return
+        self._places.make()
+        with self._only_starter():
+            if not self.answers():
+                self._start()
+
+    @contextlib.contextmanager
+    def _only_starter(self) -> Iterator[None]:
+        with self._places.starter_lock.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _start(self) -> None:
+        with self._places.log.open("ab") as log:
+            began_at = log.tell()
+            daemon = subprocess.Popen(
+                [sys.executable, "-P", "-m", "vswitch.daemon.main", "--on-demand",
+                 "--run-dir", os.fspath(self._places.run_dir)],
+                cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)})
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if self.answers():
+                daemon.returncode = 0  # it is on its own now: no warning that it still runs
+                return
+            if daemon.poll() is not None:
+                break
+            time.sleep(0.05)
+        words = self._places.log.read_bytes()[began_at:].decode(errors="replace").strip().splitlines()[-8:]
+        raise DaemonError("\n".join(["vswitchd does not start; its last words:", *words]))
+
+    # One question.
+
+    def _change(self, word: str, **body: Any) -> Answer:
+        answer: Answer = self._ask("POST", word, json=body, timeout=APPLY_S).json()
+        return answer
+
+    def _rows(self, word: str, topology: str | None) -> Rows:
+        rows: Rows = self._ask("GET", word, params={"topology": topology} if topology else None).json()
+        return rows
+
+    def _ask(self, method: str, word: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, f"/{word}", **options)
+        except httpx.TimeoutException:
+            raise DaemonError(f"vswitchd does not answer `{word}`; see {self._places.log}") from None
+        except httpx.TransportError as error:
+            if _is_refused(self._places.socket):
+                raise DaemonError(f"not allowed to speak to vswitchd at {self._places.socket}: "
+                                  "be root or a member of the group `vswitch`") from None
+            raise DaemonError(f"no vswitchd answers at {self._places.socket} ({error}); "
+                              "`vswitch up` starts one") from None
+        if response.is_error:
+            raise _error_of(response)
+        return response
+
+
+def _is_refused(socket: Path) -> bool:
+    """Whether the socket is there and not for us."""
+    try:
+        return socket.exists() and not os.access(socket, os.W_OK)
+    except PermissionError:
+        return True
+
+
+def _error_of(response: httpx.Response) -> VswitchError:
+    try:
+        said = response.json()
+        name, message = str(said["error"]), str(said["message"])
+    except (ValueError, KeyError, TypeError):
+        return DaemonError(f"vswitchd answered {response.status_code} and nothing that can be read")
+    if name == TopologyError.__name__:
+        return TopologyError([str(mistake) for mistake in said.get("mistakes", [message])])
+    known = getattr(errors, name, None)
+    if isinstance(known, type) and issubclass(known, VswitchError):
+        return known(message)
+    return VswitchError(message)

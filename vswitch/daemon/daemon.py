@@ -1,0 +1,65 @@
+"""vswitchd as one object: its parts put together, and whether anybody still needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from vswitch.daemon import overview
+from vswitch.daemon.control import Control
+from vswitch.daemon.machine import HostMachine
+from vswitch.daemon.places import Places
+from vswitch.daemon.supervisor import Supervisor
+from vswitch.daemon.views import Row
+
+IDLE_S = 60.0                      # a vswitchd that a command started ends after this long without work
+
+
+class Daemon:
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.machine = HostMachine()
+        self.supervisor = Supervisor(places, self.machine.open_port)
+        self.machine.supervisor = self.supervisor
+        self.control = Control(places, self.machine)
+        self._lock = threading.Lock()
+        self._n_requests = 0
+        self._asked_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Adopt what runs, then bring back what should."""
+        self.supervisor.adopt_all()
+        self.control.resume()
+
+    def end(self) -> None:
+        """Let go of the data planes; they go on."""
+        self.supervisor.release()
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Somebody asks something."""
+        with self._lock:
+            self._n_requests += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_requests -= 1
+                self._asked_s = time.monotonic()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is up and nobody has asked for a while."""
+        with self._lock:
+            is_quiet = not self._n_requests and time.monotonic() - self._asked_s > IDLE_S
+        return is_quiet and not self.supervisor.planes() and not self.control.records()
+
+    def topologies(self) -> list[Row]:
+        return overview.topologies(self.control.records(), self.supervisor.planes())
+
+    def foreign(self) -> list[Row]:
+        records = self.control.records()
+        namespaces = {"", *(record.namespace for record in records)}
+        return overview.foreign({name: self.machine.interfaces(name) for name in sorted(namespaces)}, records)

@@ -1,0 +1,56 @@
+"""What is up and what is foreign, for `vswitch ls`."""
+
+from __future__ import annotations
+
+from vswitch.daemon.plane import Plane
+from vswitch.daemon.records import Record
+from vswitch.daemon.views import Row, ports
+from vswitch.plan.state import Interface, owner_of
+
+
+def topologies(records: list[Record], planes: list[Plane]) -> list[Row]:
+    """One row for each topology that was asked for, or of which a data plane runs."""
+    known = {record.topology: record for record in records}
+    names = sorted({*known, *(plane.config["topology"] for plane in planes)})
+    return [_topology(name, known.get(name), [plane for plane in planes if plane.config["topology"] == name])
+            for name in names]
+
+
+def _topology(name: str, record: Record | None, planes: list[Plane]) -> Row:
+    rows = ports(planes)
+    guests: dict[str, list[str]] = {}
+    for row in rows:
+        if row["guest"]:
+            guests.setdefault(row["guest"], []).append(row["state"])
+    return {
+        "name": name,
+        "state": "up" if record and planes and all(plane.is_running for plane in planes) else "incomplete",
+        "lab": record.lab if record else None,
+        "file": record.file if record else None,
+        "namespace": record.namespace if record else "",
+        "switches": [plane.config["name"] for plane in planes],
+        "guests": {guest: "up" if "up" in states else states[0] for guest, states in guests.items()},
+        "ports": len(rows),
+        "ports_up": sum(row["state"] == "up" for row in rows),
+    }
+
+
+def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> list[Row]:
+    """Interfaces (by namespace) that somebody may take for ours: unmarked TAPs, and marks of what is not up.
+
+    QEMU run as root makes a TAP of its own when `ifname=` is misspelt, and says nothing; it is found here.
+    """
+    up = {record.topology for record in records}
+    rows = []
+    for namespace, found in interfaces.items():
+        for interface in found:
+            owner = owner_of(interface.alias)
+            if owner is None and interface.kind == "tun":
+                why = "a TAP that vswitch did not make; no switch serves it"
+            elif owner is not None and owner[0] not in up:
+                why = f"left over from {owner[0]}; remove it with `vswitch down {owner[0]}`"
+            else:
+                continue
+            kind = interface.kind or "adapter"
+            rows.append({"interface": interface.name, "namespace": namespace, "kind": kind, "why": why})
+    return rows

@@ -1,0 +1,89 @@
+"""All data planes of this host: performs the steps that concern them, and lists what runs.
+
+Threads: `perform` is called by one apply at a time; reads may come at any time and see a port or they do not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from vswitch.daemon.adopt import adopt
+from vswitch.daemon.places import Places
+from vswitch.daemon.plane import Plane
+from vswitch.daemon.tables import Tables
+from vswitch.errors import DataplaneError
+from vswitch.plan.state import RunningSwitch
+from vswitch.plan.steps import PortAdd, PortRemove, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+
+log = logging.getLogger("vswitchd")
+OpenPort = Callable[[PortAdd], list[int]]
+
+
+class Supervisor:
+    """`open_port` opens the file descriptors of a port that is added; they become the supervisor's."""
+
+    def __init__(self, places: Places, open_port: OpenPort) -> None:
+        self._places = places
+        self._open_port = open_port
+        self._planes: dict[tuple[str, str], Plane] = {}
+
+    def adopt_all(self) -> None:
+        """Take over every data plane that runs already."""
+        for topology, switch in self._places.doors():
+            plane = adopt(self._places, topology, switch)
+            if plane is not None:
+                self._planes[topology, switch] = plane
+
+    def release(self) -> None:
+        """Let go of all data planes; they go on without us."""
+        for plane in self._planes.values():
+            plane.release()
+        self._planes = {}
+
+    def planes(self, topology: str | None = None) -> list[Plane]:
+        return [plane for (name, _), plane in sorted(self._planes.items()) if topology in (None, name)]
+
+    def running(self, topology: str) -> dict[str, RunningSwitch]:
+        """The data planes of a topology, as a plan wants to see them."""
+        return {
+            plane.config["name"]: RunningSwitch(
+                topology, plane.config["name"], plane.pid, dict(plane.config),
+                {name: dict(port.config) for name, port in list(plane.ports.items())})
+            for plane in self.planes(topology)
+        }
+
+    def perform(self, step: Step) -> None:
+        """Do one step that concerns a data plane; DataplaneError when it cannot be done."""
+        match step:
+            case SwitchStart():
+                self._start(step)
+            case SwitchStop():
+                self._plane(step.topology, step.switch).end()
+                del self._planes[step.topology, step.switch]
+            case SwitchSet():
+                self._plane(step.topology, step.switch).switch_set(step.config)
+            case PortAdd():
+                plane = self._plane(step.topology, step.switch)
+                plane.port_add(step.config, self._open_port(step))
+            case PortSet():
+                self._plane(step.topology, step.switch).port_set(step.port, step.config)
+            case PortRemove():
+                self._plane(step.topology, step.switch).port_remove(step.port)
+            case _:
+                raise DataplaneError(f"no data plane can do this: {step}")
+
+    def _start(self, step: SwitchStart) -> None:
+        if (step.topology, step.switch) in self._planes:
+            raise DataplaneError(f"switch {step.switch} of {step.topology} runs already")
+        config = {**step.config, "name": step.switch, "topology": step.topology}
+        plane = Plane(self._places.door(step.topology, step.switch), config, Tables.new(step.switch))
+        plane.start()
+        self._planes[step.topology, step.switch] = plane
+        log.info("%s: started data plane %d", plane.name, plane.pid)
+
+    def _plane(self, topology: str, switch: str) -> Plane:
+        plane = self._planes.get((topology, switch))
+        if plane is None:
+            raise DataplaneError(f"switch {switch} of {topology} does not run")
+        return plane
