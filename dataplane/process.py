@@ -202,6 +202,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     listener = socket.socket(fileno=arguments.listen_fd)
+    # Once more, by us: SO_PEERCRED shows whoever listened last (unix(7)), and a new vswitchd has to find this process.
+    listener.listen()
     Dataplane(listener, arguments.tables_fd, arguments.config).run()
 
 

@@ -7,7 +7,8 @@ import rich_click as click
 from vswitch.cli._daemon import client, topology_option
 from vswitch.cli._output import output_option, print_json, print_table
 
-PORT_COLUMNS = ("port", "switch", "state", "mac", "rx packets", "rx bytes", "tx packets", "tx bytes", "drops", "interface")
+PORT_COLUMNS = ("port", "switch", "state", "mac", "rx packets", "rx bytes", "tx packets", "tx bytes", "drops",
+                "interface")
 
 
 @click.group("show", short_help="Show ports, addresses, drops or switches.")

@@ -18,7 +18,7 @@ from dataplane.messages import PORT_DEFAULTS, PORTS_MAX
 from vswitch.daemon.connection import Connection, Reply
 from vswitch.daemon.places import Places
 from vswitch.daemon.plane import AttachedPort, Plane, check_version
-from vswitch.daemon.process import Process
+from vswitch.daemon.process import Process, forget
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 
@@ -32,7 +32,7 @@ def adopt(places: Places, topology: str, switch: str) -> Plane | None:
     try:
         connection = Connection(door, lambda event: None)
     except DataplaneError:
-        door.unlink(missing_ok=True)   # it died while no vswitchd ran
+        forget(door)                   # it died while no vswitchd ran
         return None
     try:
         process = Process(connection.peer_pid)
@@ -47,7 +47,7 @@ def adopt(places: Places, topology: str, switch: str) -> Plane | None:
         connection.close()
         process.end()
         process.close()
-        door.unlink(missing_ok=True)
+        forget(door)
         return None
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from dataplane import counters, messages, reasons
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
-from vswitch.daemon.process import PATIENCE_S, Process, launch, log_tail
+from vswitch.daemon.process import PATIENCE_S, Process, forget, launch, log_tail
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 
@@ -98,10 +98,7 @@ class Plane:
                     except DataplaneError as error:
                         log.warning("%s: %s", self.name, error)
                 self._process.end(PATIENCE_S if self._connection else 0.0)
-            self.door.unlink(missing_ok=True)
-            self.door.with_suffix(".log").unlink(missing_ok=True)
-            if self.door.parent.is_dir() and not any(self.door.parent.iterdir()):
-                self.door.parent.rmdir()
+            forget(self.door)
         self.release()
 
     def release(self) -> None:
@@ -217,7 +214,6 @@ class Plane:
         began = time.monotonic()
         self._launch()
         assert self._connection is not None
-        self.n_restarts += 1
         for name, port in self.ports.items():
             try:
                 self._connection.ask("port_add", {"config": port.config}, port.fds)
@@ -226,6 +222,7 @@ class Plane:
                 raise
             except DataplaneError as error:
                 log.error("%s: port %s is lost until the next `up`: %s", self.name, name, error)
+        self.n_restarts += 1
         log.warning("%s: its data plane died; successor %d has the %d ports after %.0f ms",
                     self.name, self.pid, len(self.ports), 1000 * (time.monotonic() - began))
 

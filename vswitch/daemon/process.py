@@ -81,6 +81,14 @@ def _listener(door: Path) -> socket.socket:
     return listener
 
 
+def forget(door: Path) -> None:
+    """Remove what a data plane leaves in the run directory."""
+    for path in (door, door.with_suffix(".log")):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        door.parent.rmdir()            # refused while another switch of the topology is in it
+
+
 def log_tail(door: Path, n_lines: int = 5) -> str:
     """The last words of a data plane."""
     with contextlib.suppress(OSError):

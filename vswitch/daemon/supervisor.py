@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from vswitch.daemon.adopt import adopt
 from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
@@ -65,7 +66,7 @@ class Supervisor:
                 self._plane(step.topology, step.switch).switch_set(step.config)
             case PortAdd():
                 plane = self._plane(step.topology, step.switch)
-                plane.port_add(step.config, self._open_port(step))
+                plane.port_add({**PORT_DEFAULTS, **step.config}, self._open_port(step))
             case PortSet():
                 self._plane(step.topology, step.switch).port_set(step.port, step.config)
             case PortRemove():
@@ -76,7 +77,7 @@ class Supervisor:
     def _start(self, step: SwitchStart) -> None:
         if (step.topology, step.switch) in self._planes:
             raise DataplaneError(f"switch {step.switch} of {step.topology} runs already")
-        config = {**step.config, "name": step.switch, "topology": step.topology}
+        config = {**SWITCH_DEFAULTS, **step.config, "name": step.switch, "topology": step.topology}
         plane = Plane(self._places.door(step.topology, step.switch), config, Tables.new(step.switch))
         plane.start()
         self._planes[step.topology, step.switch] = plane
