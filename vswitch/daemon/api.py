@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict
 
 from vswitch import __version__
 from vswitch.daemon import metrics, views
-from vswitch.daemon.control import Wish
 from vswitch.daemon.daemon import Daemon
 from vswitch.errors import DaemonError, RefusedError, TopologyError, UsageError, VswitchError
-from vswitch.plan.steps import Step, as_json
+from vswitch.plan import Step, as_json
+from vswitch.plan.wanted import Wish
 from vswitch.topology.model import LabMode
 
 log = logging.getLogger("vswitchd")
@@ -34,17 +34,18 @@ class Strict(BaseModel):
 
 
 class Asked(Strict):
-    """`vswitch.daemon.control.Wish`, as it comes in."""
+    """A topology and how it is meant: `text` is the file's content, `file` what its mistakes are called by."""
 
     text: str
     file: str
     namespace: str = ""
     lab: LabMode | None = None
     force: bool = False
+    owner: str = "root"
 
     @property
     def wish(self) -> Wish:
-        return Wish(self.text, self.file, self.namespace, self.lab, self.force)
+        return Wish(self.namespace, self.lab, self.force, self.owner)
 
 
 class Farewell(Strict):
@@ -60,7 +61,6 @@ class Attachment(Strict):
 
 def make_app(daemon: Daemon) -> FastAPI:
     app = FastAPI(title="vswitchd", version=__version__)
-    app.add_exception_handler(Exception, _answer_error)
     for kind in (VswitchError, RequestValidationError):
         app.add_exception_handler(kind, _answer_error)
     _add_changes(app, daemon)
@@ -69,7 +69,10 @@ def make_app(daemon: Daemon) -> FastAPI:
     @app.middleware("http")
     async def note(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
         with daemon.busy():
-            return await following(request)
+            try:
+                return await following(request)
+            except Exception as error:             # a mistake of ours; vswitchd goes on
+                return _answer_error(request, error)
 
     return app
 
@@ -79,11 +82,11 @@ def make_app(daemon: Daemon) -> FastAPI:
 def _add_changes(app: FastAPI, daemon: Daemon) -> None:
     @app.post("/up")
     def up(asked: Asked) -> dict[str, Any]:
-        return _done(*daemon.control.up(asked.wish))
+        return _done(*daemon.control.up(asked.text, asked.file, asked.wish))
 
     @app.post("/plan")
     def plan(asked: Asked) -> dict[str, Any]:
-        return _done(*daemon.control.plan(asked.wish))
+        return _done(*daemon.control.plan(asked.text, asked.file, asked.wish))
 
     @app.post("/down")
     def down(farewell: Farewell) -> dict[str, Any]:

@@ -34,17 +34,22 @@ Rows = list[Answer]
 class Client:
     def __init__(self, run_dir: str | os.PathLike[str]) -> None:
         self._places = Places(Path(run_dir).absolute())
-        self._http = httpx.Client(transport=httpx.HTTPTransport(uds=os.fspath(self._places.socket)),
-                                  base_url="http://vswitchd", timeout=READ_S)
+        # A connection for each request: one that is kept may be a vswitchd's that has gone since.
+        transport = httpx.HTTPTransport(uds=os.fspath(self._places.socket), limits=httpx.Limits(max_keepalive_connections=0))
+        self._http = httpx.Client(transport=transport, base_url="http://vswitchd", timeout=READ_S)
 
     # Changes.
 
-    def up(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False) -> Answer:
-        """Make it so; {"topology": NAME, "steps": [...]}."""
-        return self._change("up", text=text, file=file, namespace=namespace, lab=lab, force=force)
+    def up(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False,
+           owner: str = "root") -> Answer:
+        """Make it so; {"topology": NAME, "steps": [...]}.  TAPs that name no owner go to `owner`."""
+        return self._change("up", text=text, file=file, namespace=namespace, lab=lab, force=force, owner=owner)
 
-    def plan(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False) -> Rows:
-        steps: Rows = self._change("plan", text=text, file=file, namespace=namespace, lab=lab, force=force)["steps"]
+    def plan(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False,
+             owner: str = "root") -> Rows:
+        """The steps that `up` would do."""
+        body = {"text": text, "file": file, "namespace": namespace, "lab": lab, "force": force, "owner": owner}
+        steps: Rows = self._change("plan", **body)["steps"]
         return steps
 
     def down(self, name: str, force: bool = False) -> Answer:

@@ -8,28 +8,19 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from vswitch import reconcile, topology
+from vswitch import reconcile
 from vswitch.daemon.places import Places
 from vswitch.daemon.records import Record, forget_record, load_record, load_records, save_record
 from vswitch.errors import PartlyAppliedError, RefusedError, UsageError, VswitchError
-from vswitch.plan.steps import Step
-from vswitch.topology.model import LabMode, Tap, Topology
+from vswitch.plan import Step
+from vswitch.plan.wanted import Wish
+from vswitch.topology import loads
 
 log = logging.getLogger("vswitchd")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A topology and how it is meant: `text` is the file's content, `file` what its mistakes are called by."""
-
-    text: str
-    file: str
-    namespace: str = ""
-    lab: LabMode | None = None
-    force: bool = False
+Done = tuple[str, list[Step]]      # the topology's name, and the steps
 
 
 class Control:
@@ -43,40 +34,37 @@ class Control:
     def records(self) -> list[Record]:
         return load_records(self._places)
 
-    def plan(self, wish: Wish) -> tuple[str, list[Step]]:
-        """(name, the steps that `up` would do)."""
-        wanted = topology.loads(wish.text, wish.file)
-        record = self._record_of(wish, wanted)
-        wanted = _with_attached(wanted, record)
-        return wanted.name, reconcile.steps_up(wanted, self._machine, record.namespace, record.lab, record.force)
+    def plan(self, text: str, file: str, wish: Wish) -> Done:
+        """What `up` would do."""
+        record = self._record_of(text, file, wish)
+        return record.topology, reconcile.preview(text, file, record.wish, self._machine)
 
-    def up(self, wish: Wish) -> tuple[str, list[Step]]:
-        """(name, the steps done); after a failure the host is as it was before."""
-        wanted = topology.loads(wish.text, wish.file)
+    def up(self, text: str, file: str, wish: Wish) -> Done:
+        """Make it so; after a failure the host is as it was before."""
         with self._applying:
-            return wanted.name, self._apply(self._record_of(wish, wanted), wanted)
+            record = self._record_of(text, file, wish)
+            return record.topology, self._apply(record)
 
-    def attach(self, name: str, port: str, tap: str) -> tuple[str, list[Step]]:
+    def attach(self, name: str, port: str, tap: str) -> Done:
         """Use a TAP that a running guest holds already for one port of a topology that is up."""
         with self._applying:
             record = load_record(self._places, _checked(name))
             if record is None:
                 raise RefusedError(f"{name} is not up; bring it up first: vswitch up FILE")
-            wanted = topology.loads(record.text, record.file)
-            if port not in wanted.ports or wanted.ports[port].tap is None:
-                known = ", ".join(known for known, declared in wanted.ports.items() if declared.tap)
-                raise UsageError(f"{name} has no guest port `{port}`; it has {known or 'none'}")
+            ports = {port.name: port.interface for port in loads(record.text, record.file).ports.values() if port.tap}
+            if port not in ports:
+                raise UsageError(f"{name} has no guest port `{port}`; it has {', '.join(ports) or 'none'}")
             attached = {**record.attached, port: tap}
-            if wanted.ports[port].interface == tap:
+            if ports[port] == tap:
                 del attached[port]     # back to the TAP of its own
-            return name, self._apply(replace(record, attached=attached), wanted)
+            return name, self._apply(replace(record, attached=attached))
 
-    def down(self, name: str, force: bool) -> tuple[str, list[Step]]:
-        """(name, the steps done): removes what carries our mark for `name`, and nothing else."""
+    def down(self, name: str, force: bool) -> Done:
+        """Remove what carries our mark for `name`, and nothing else."""
         with self._applying:
             record = load_record(self._places, _checked(name))
-            namespace = record.namespace if record else reconcile.namespace_of(name, self._machine)
-            steps = reconcile.down(name, self._machine, namespace, force)
+            wish = replace(record.wish if record else Wish(), force=force)
+            steps = reconcile.down(name, wish, self._machine)
             forget_record(self._places, name)
             return name, steps
 
@@ -85,45 +73,35 @@ class Control:
         for record in self.records():
             try:
                 with self._applying:
-                    steps = self._apply(record, topology.loads(record.text, record.file))
+                    steps = self._apply(record)
                 log.info("%s: resumed with %d steps", record.topology, len(steps))
             except VswitchError as error:
                 log.error("%s cannot be resumed: %s", record.topology, error)
 
-    def _apply(self, record: Record, wanted: Topology) -> list[Step]:
+    def _apply(self, record: Record) -> list[Step]:
         """Reconcile; the record says first what is being attempted, and afterwards what holds."""
         before = load_record(self._places, record.topology)
         save_record(self._places, record)
         try:
-            wanted = _with_attached(wanted, record)
-            return reconcile.up(wanted, self._machine, record.namespace, record.lab, record.force)
+            return reconcile.up(record.text, record.file, record.wish, self._machine)
         except PartlyAppliedError:
-            raise                      # what is left is to be found again by `down`
-        except VswitchError:
+            raise                      # `down` has to find what is left
+        except Exception:
             if before is None:
                 forget_record(self._places, record.topology)
             else:
                 save_record(self._places, before)
             raise
 
-    def _record_of(self, wish: Wish, wanted: Topology) -> Record:
+    def _record_of(self, text: str, file: str, wish: Wish) -> Record:
         """What is to be remembered of this request; a lab stays a lab until it is down."""
-        before = load_record(self._places, wanted.name)
+        topology = loads(text, file)
+        before = load_record(self._places, topology.name)
         if before is not None and (before.namespace, before.lab) != (wish.namespace, wish.lab):
             was = f"as a lab of {before.lab}" if before.lab else "on the host itself"
-            raise RefusedError(f"{wanted.name} is up {was}; take it down first: vswitch down {wanted.name}")
-        attached = {port: tap for port, tap in (before.attached if before else {}).items() if port in wanted.ports}
-        return Record(wanted.name, wish.text, wish.file, wish.namespace, wish.lab, wish.force, attached)
-
-
-def _with_attached(wanted: Topology, record: Record) -> Topology:
-    """The topology with the TAPs that running guests brought along."""
-    ports = {
-        name: replace(port, interface=record.attached[name], tap=Tap(record.attached[name], adopt=True))
-        if name in record.attached else port
-        for name, port in wanted.ports.items()
-    }
-    return replace(wanted, ports=ports)
+            raise RefusedError(f"{topology.name} is up {was}; take it down first: vswitch down {topology.name}")
+        attached = {port: tap for port, tap in (before.attached if before else {}).items() if port in topology.ports}
+        return Record(topology.name, text, file, wish.namespace, wish.lab, wish.force, wish.owner, attached)
 
 
 def _checked(name: str) -> str:

@@ -13,6 +13,7 @@ import fcntl
 import grp
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -48,15 +49,18 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 async def _serve(places: Places, is_on_demand: bool) -> None:
+    # uvicorn ends its loop at these and then raises them once more, for us; we end in our own way.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: None)
     daemon = Daemon(places)
     daemon.begin()
     config = uvicorn.Config(make_app(daemon), log_config=None, log_level="warning", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
-    listener = _listener(places)
+    door = listener(places)
     watch = asyncio.create_task(_end_when_idle(daemon, server)) if is_on_demand else None
     log.info("ready at %s", places.socket)
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[door])
     finally:
         if watch is not None:
             watch.cancel()
@@ -89,7 +93,7 @@ def _only_one(places: Places) -> Iterator[None]:
             stream.truncate(0)
 
 
-def _listener(places: Places) -> socket.socket:
+def listener(places: Places) -> socket.socket:
     """The API's socket; uvicorn's own would be open to everybody for a moment."""
     places.socket.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -47,8 +47,8 @@ def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> li
             owner = owner_of(interface.alias)
             if owner is None and interface.kind == "tun":
                 why = "a TAP that vswitch did not make; no switch serves it"
-            elif owner is not None and owner[0] not in up:
-                why = f"left over from {owner[0]}; remove it with `vswitch down {owner[0]}`"
+            elif owner is not None and owner.topology not in up:
+                why = f"left over from {owner.topology}; remove it with `vswitch down {owner.topology}`"
             else:
                 continue
             kind = interface.kind or "adapter"

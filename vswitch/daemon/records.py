@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vswitch.daemon.places import Places
+from vswitch.plan.wanted import Wish
 from vswitch.topology.model import LabMode
 
 log = logging.getLogger("vswitchd")
@@ -26,7 +27,12 @@ class Record:
     namespace: str = ""
     lab: LabMode | None = None
     force: bool = False
+    owner: str = "root"
     attached: dict[str, str] = field(default_factory=dict)   # port -> the running guest's TAP that it uses instead
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.namespace, self.lab, self.force, self.owner, self.attached)
 
 
 def load_record(places: Places, topology: str) -> Record | None:

@@ -1,0 +1,139 @@
+"""The API and its client: an error is raised at the caller's as it was raised in vswitchd."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import uvicorn
+
+from tests.support.planes import eventually
+from vswitch import errors
+from vswitch.daemon import main
+from vswitch.daemon.api import make_app
+from vswitch.daemon.client import Client
+from vswitch.daemon.places import Places
+from vswitch.errors import DaemonError, TopologyError, UsageError, VswitchError
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = sorted((kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, VswitchError)),
+               key=lambda kind: kind.__name__)
+
+
+class FakeControl:
+    """Does nothing but to raise what the test wants."""
+
+    error: Exception | None = None
+
+    def up(self, text, file, wish):
+        if self.error is not None:
+            raise self.error
+        return "t", []
+
+    plan = up
+
+
+@pytest.fixture
+def served():
+    """(client, control) of a vswitchd whose control is a fake."""
+    with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
+        places = Places(Path(run_dir))
+        places.make()
+        control = FakeControl()
+        daemon = SimpleNamespace(control=control, supervisor=SimpleNamespace(planes=lambda topology=None: []),
+                                 busy=contextlib.nullcontext, topologies=list, foreign=list)
+        server = uvicorn.Server(uvicorn.Config(make_app(daemon), log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [main.listener(places)]})
+        thread.start()
+        client = Client(run_dir)
+        eventually(client.answers)
+        yield client, control
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_arrives_as_itself(served, kind):
+    client, control = served
+    control.error = kind(["a.yaml:1:1: one", "a.yaml:2:1: two"]) if kind is TopologyError else kind("what, where, what to do")
+    with pytest.raises(VswitchError) as raised:
+        client.up("", "a.yaml")
+    assert type(raised.value) is kind
+    assert str(raised.value) == str(control.error)
+    assert raised.value.exit_code == kind.exit_code
+
+
+def test_a_surprise_is_one_message_and_the_next_request_works(served):
+    client, control = served
+    control.error = ZeroDivisionError("division by zero")
+    with pytest.raises(VswitchError, match="division by zero"):
+        client.up("", "a.yaml")
+    control.error = None
+    assert client.up("", "a.yaml") == {"topology": "t", "steps": []}
+
+
+def test_an_unknown_key_is_refused_by_name(served):
+    client, _ = served
+    with pytest.raises(UsageError, match="colour"):
+        client._change("up", text="", file="", colour="red")
+
+
+def test_empty_reads(served):
+    client, _ = served
+    assert client.ports() == client.fdb() == client.drops() == client.switches() == client.topologies() == []
+    assert "vswitch_dataplane_up" in client.metrics()
+
+
+def test_only_root_and_the_group_may_open_the_socket(served):
+    client, _ = served
+    assert client._places.socket.stat().st_mode & 0o777 == 0o660
+    assert client._places.state.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_vswitchd_reads_end_with_3_and_start_none():
+    with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
+        with pytest.raises(DaemonError, match="vswitch up"):
+            Client(run_dir).ports()
+        done = subprocess.run([sys.executable, "-m", "vswitch", "show", "ports"], capture_output=True, text=True, cwd=ROOT,
+                              env={**os.environ, "VSWITCH_RUN": run_dir}, check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert not os.listdir(run_dir)
+
+
+def test_a_vswitchd_that_cannot_start_says_why(monkeypatch):
+    """Its run directory is a file."""
+    with tempfile.NamedTemporaryFile() as file:
+        client = Client(Path(file.name) / "run")
+        with pytest.raises((DaemonError, OSError)):
+            client.ensure_daemon()
+
+
+def test_two_starters_get_one_vswitchd():
+    with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
+        starters = [threading.Thread(target=Client(run_dir).ensure_daemon) for _ in range(3)]
+        for starter in starters:
+            starter.start()
+        for starter in starters:
+            starter.join()
+        places = Places(Path(run_dir))
+        pid = int(places.pid_file.read_text())
+        assert places.log.read_text().count("ready at") == 1
+        second = subprocess.run([sys.executable, "-m", "vswitch.daemon.main", "--run-dir", run_dir], capture_output=True,
+                                text=True, cwd=ROOT, check=False)
+        assert (second.returncode, f"pid {pid}" in second.stderr) == (3, True)
+        os.kill(pid, 15)
+        eventually(lambda: not places.socket.exists())
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_client_stays_small():
+    """A command that only asks loads neither the server nor netlink."""
+    code = "import sys, vswitch.daemon.client; print(*{n.split('.')[0] for n in sys.modules})"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    assert "httpx" in loaded
+    assert not loaded & {"fastapi", "uvicorn", "pydantic", "pyroute2", "dataplane", "prometheus_client"}

@@ -1,0 +1,226 @@
+"""vswitchd with real TAPs: up, change, down, deaths; everything in a namespace of its own."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from tests.support.boxed import Stream, boxed
+from tests.support.frames import A, B, BROADCAST, frame, mac
+from tests.support.planes import eventually
+from vswitch.errors import HostError, RefusedError, TopologyError, VswitchError
+
+pytestmark = pytest.mark.netns
+NAME = f"d{os.getpid()}"
+TWO = f"""\
+schema: vswitch/v1
+name: {NAME}
+switches: {{s1: {{}}}}
+guests:
+  alice: {{switch: s1, mac: "{A}"}}
+  bob: {{switch: s1, mac: "{B}"}}
+"""
+THREE = TWO + "  carol: {switch: s1}\n"
+UPLINK = TWO.replace("switches: {s1: {}}", "uplinks: {wan: {interface: eth9}}\nswitches: {s1: {uplinks: [wan]}}")
+ALICE, BOB = "alice-eth0", "bob-eth0"
+
+
+@pytest.fixture
+def box():
+    with boxed() as box:
+        yield box
+
+
+@pytest.fixture
+def two(box):
+    """Two guests, up and plugged in."""
+    box.up(TWO)
+    box.plug(ALICE)
+    box.plug(BOB)
+    eventually(lambda: [row["state"] for row in box.client.ports()] == ["up", "up"])
+    return box
+
+
+def assert_frames_flow(box):
+    box.send(ALICE, frame(B, A))
+    assert box.receive(BOB) == frame(B, A)
+    box.send(BOB, frame(A, B))
+    assert box.receive(ALICE) == frame(A, B)
+
+
+def test_up_makes_taps_that_guests_speak_through(two):
+    assert two.interfaces() == {ALICE, BOB}
+    assert_frames_flow(two)
+    rows = eventually(lambda: [row for row in two.client.ports() if row["rx_packets"]][1:] and two.client.ports())
+    assert [(row["name"], row["guest"], row["nic"], row["switch"], row["driver"], row["mac"]) for row in rows] == [
+        ("alice.eth0", "alice", "eth0", "s1", "packet", A), ("bob.eth0", "bob", "eth0", "s1", "packet", B)]
+    assert (rows[0]["rx_packets"], rows[0]["rx_bytes"], rows[0]["tx_packets"]) == (1, 60, 1)
+    assert {(row["mac"], row["port"], row["kind"]) for row in two.client.fdb()} == {
+        (A, "alice.eth0", "static"), (B, "bob.eth0", "static")}
+
+
+def test_a_port_without_a_guest_has_no_carrier(box):
+    box.up(TWO)
+    assert box.port("alice.eth0")["state"] == "no-carrier"
+    box.plug(ALICE)
+    eventually(lambda: box.port("alice.eth0")["state"] == "up")
+    box.unplug(ALICE)
+    eventually(lambda: box.port("alice.eth0")["state"] == "no-carrier")
+
+
+def test_up_twice_does_nothing_the_second_time(two):
+    assert two.up(TWO) == []
+
+
+def test_a_port_more_or_less_does_not_touch_the_others(two):
+    assert_frames_flow(two)
+    before = two.switch()["pid"], eventually(lambda: two.port("alice.eth0")["rx_packets"])
+    index = re.match(r"\d+", two.ip("-o", "link", "show", ALICE))[0]
+    steps = two.up(THREE)
+    assert steps and all("carol" in step for step in steps)
+    steps = two.up(TWO)
+    assert steps and all("carol" in step for step in steps)
+    assert (two.switch()["pid"], two.port("alice.eth0")["rx_packets"]) == before
+    assert re.match(r"\d+", two.ip("-o", "link", "show", ALICE))[0] == index
+    assert_frames_flow(two)
+
+
+def test_a_killed_data_plane_is_replaced_within_a_second(two):
+    with Stream(two, ALICE, BOB, mac(B) + mac(A) + b"\x88\xb5") as stream:
+        killed = two.switch()["pid"]
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: two.switch()["restarts"] == 1)
+    print(f"the longest silence was {stream.longest_gap_s * 1000:.0f} ms, {stream.n_lost} of {stream.n_sent} frames lost")
+    assert stream.longest_gap_s < 1
+    assert two.switch()["pid"] != killed
+    assert_frames_flow(two)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_end_of_vswitchd_leaves_frames_alone_and_the_next_one_adopts(two, number):
+    before = two.switch()["pid"], two.client.ports()
+    with Stream(two, ALICE, BOB, mac(B) + mac(A) + b"\x88\xb5") as stream:
+        two.end_daemon(number)
+        two.client.ensure_daemon()
+    assert stream.longest_gap_s < 0.2
+    assert stream.n_lost == 0
+    assert two.switch()["pid"] == before[0]
+    assert [row["name"] for row in two.client.ports()] == [row["name"] for row in before[1]]
+    assert two.up(TWO) == []
+
+
+def test_a_data_plane_that_died_unattended_is_started_by_the_next_vswitchd(two):
+    killed = two.switch()["pid"]
+    two.end_daemon(signal.SIGKILL)
+    os.kill(killed, signal.SIGKILL)
+    two.client.ensure_daemon()
+    assert two.switch()["pid"] != killed
+    assert_frames_flow(two)
+    assert two.up(TWO) == []
+
+
+def test_down_removes_what_is_ours_and_nothing_else(box):
+    box.ip("tuntap", "add", "name", "stranger", "mode", "tap")
+    box.ip("link", "add", "eth9", "type", "veth", "peer", "name", "eth8")
+    box.up(UPLINK)
+    assert box.interfaces() == {ALICE, BOB, "stranger", "eth8", "eth9"}
+    assert "vswitch:" in box.ip("link", "show", "eth9")
+    box.client.down(NAME)
+    assert box.interfaces() == {"stranger", "eth8", "eth9"}
+    assert "vswitch:" not in box.ip("-d", "link", "show", "eth9")
+    assert not box.client.topologies()
+    assert not box.client.switches()
+
+
+def test_down_works_when_no_vswitchd_runs(box):
+    box.up(TWO)
+    pid = box.switch()["pid"]
+    box.end_daemon(signal.SIGKILL)
+    done = box.vswitch("down", NAME)
+    assert done.returncode == 0, done.stderr
+    assert not box.interfaces()
+    eventually(lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def test_down_refuses_to_take_a_tap_from_a_running_guest(two):
+    with pytest.raises(RefusedError, match=ALICE):
+        two.client.down(NAME)
+    assert_frames_flow(two)
+    two.client.down(NAME, force=True)
+    assert not two.interfaces()
+
+
+def test_a_missing_adapter_changes_nothing(box):
+    with pytest.raises(VswitchError, match="eth9"):
+        box.up(UPLINK)
+    assert not box.interfaces()
+    assert not box.client.switches()
+    assert not box.client.topologies()
+
+
+def test_a_failure_half_way_is_undone(box):
+    """Another tool grabs a name between looking and doing; here, a data plane's socket is in the way."""
+    blocker = box.places.dataplanes / NAME
+    box.client.ensure_daemon()
+    (blocker / "s1.sock").mkdir(parents=True)
+    with pytest.raises(VswitchError):
+        box.up(TWO)
+    assert not box.interfaces()
+    assert not box.client.topologies()
+    (blocker / "s1.sock").rmdir()
+    assert box.up(TWO)                               # the control: it was the blocker
+
+
+def test_an_adapter_with_a_host_address_is_refused_unless_forced(box):
+    box.ip("link", "add", "eth9", "type", "veth", "peer", "name", "eth8")
+    box.ip("address", "add", "192.0.2.1/24", "dev", "eth9")
+    with pytest.raises(VswitchError, match=r"192\.0\.2\.1"):
+        box.up(UPLINK)
+    assert not {ALICE, BOB} & box.interfaces()
+    assert box.up(UPLINK, force=True)
+
+
+def test_a_stray_tap_is_shown_as_foreign(box):
+    box.up(TWO)
+    box.ip("tuntap", "add", "name", "alice-eht0", "mode", "tap")
+    assert [row["interface"] for row in box.client.foreign() if row["namespace"] == box.namespace] == ["alice-eht0"]
+
+
+def test_mistakes_arrive_with_their_place(box):
+    with pytest.raises(TopologyError, match=r"box\.yaml:\d+:\d+"):
+        box.up(TWO + "colour: red\n")
+    assert not box.interfaces()
+
+
+def test_a_quarantined_port_is_blocked_while_frames_flow_elsewhere(two):
+    pid = two.switch()["pid"]
+    steps = two.up(TWO.replace(f'mac: "{A}"', f'mac: "{A}", block: true'))
+    assert len(steps) == 1
+    two.send(ALICE, frame(BROADCAST, A))
+    assert two.receive(BOB, 0.3) == b""
+    assert two.port("alice.eth0")["state"] == "blocked"
+    assert eventually(lambda: two.port("alice.eth0")["drops"]) == {"blocked": 1}
+    two.up(TWO)
+    assert_frames_flow(two)
+    assert two.switch()["pid"] == pid
+
+
+def test_a_namespace_that_is_not_there_is_an_error(box):
+    box.client.ensure_daemon()
+    with pytest.raises((HostError, RefusedError)):
+        box.client.up(TWO, "box.yaml", namespace=f"{box.namespace}-not")
+
+
+def test_a_running_guest_is_attached_with_its_own_tap(two):
+    two.ip("tuntap", "add", "name", "qemu7", "mode", "tap")
+    two.plug("qemu7")
+    two.unplug(ALICE)
+    eventually(lambda: two.port("alice.eth0")["state"] == "no-carrier")
+    two.client.attach(NAME, "alice.eth0", "qemu7")
+    eventually(lambda: two.port("alice.eth0")["state"] == "up")
+    two.send("qemu7", frame(B, A))
+    assert two.receive(BOB) == frame(B, A)
+    assert two.up(TWO) == []                         # it stays attached
+    two.client.down(NAME, force=True)
+    assert two.interfaces() == {"qemu7"}

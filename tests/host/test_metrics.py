@@ -1,0 +1,54 @@
+"""What Prometheus sees is what `show` says."""
+
+import os
+import signal
+
+import pytest
+
+from tests.support.boxed import boxed
+from tests.support.frames import A, B, C, frame
+from tests.support.planes import eventually
+
+pytestmark = pytest.mark.netns
+NAME = f"m{os.getpid()}"
+TEXT = f"""\
+schema: vswitch/v1
+name: {NAME}
+switches: {{s1: {{}}}}
+guests:
+  alice: {{switch: s1, mac: "{A}"}}
+  bob: {{switch: s1, mac: "{B}"}}
+"""
+
+
+def samples(text):
+    """{metric with labels: value} of Prometheus' text format."""
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[:1] not in ("", "#")}
+
+
+def test_counters_drops_and_health():
+    with boxed() as box:
+        box.up(TEXT)
+        box.plug("alice-eth0")
+        box.plug("bob-eth0")
+        eventually(lambda: [row["state"] for row in box.client.ports()] == ["up", "up"])
+        box.send("alice-eth0", frame(B, A))
+        assert box.receive("bob-eth0")
+        box.send("alice-eth0", frame(B, C))
+        eventually(lambda: box.port("alice.eth0")["drops"])
+        seen = samples(box.client.metrics())
+        port = f'{{port="{{}}",switch="s1",topology="{NAME}"}}'
+        alice = port.format("alice.eth0")
+        assert seen[f"vswitch_port_rx_packets_total{alice}"] == 2
+        assert seen[f"vswitch_port_rx_bytes_total{alice}"] == 120
+        assert seen[f"vswitch_port_tx_packets_total{port.format('bob.eth0')}"] == 1
+        drops = alice.replace('switch=', 'reason="{}",switch=')
+        assert seen[f"vswitch_port_drops_total{drops.replace('{}', 'forged_transmits')}"] == 1
+        assert seen[f"vswitch_port_drops_total{drops.replace('{}', 'runt')}"] == 0
+        plane = f'{{switch="s1",topology="{NAME}"}}'
+        assert seen[f"vswitch_dataplane_up{plane}"] == 1
+        assert seen[f"vswitch_dataplane_restarts_total{plane}"] == 0
+        assert seen[f"vswitch_dataplane_heartbeat_age_seconds{plane}"] < 5
+        os.kill(box.switch()["pid"], signal.SIGKILL)
+        eventually(lambda: samples(box.client.metrics())[f"vswitch_dataplane_restarts_total{plane}"] == 1)
+        assert samples(box.client.metrics())[f"vswitch_port_rx_packets_total{alice}"] == 2
