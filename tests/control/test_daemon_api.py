@@ -60,7 +60,7 @@ def served():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_error_arrives_as_itself(served, kind):
     client, control = served
-    control.error = kind(["a.yaml:1:1: one", "a.yaml:2:1: two"]) if kind is TopologyError else kind("what, where, what to do")
+    control.error = kind(["a.yaml:1:1: one", "a.yaml:2:1: two"] if kind is TopologyError else "what, where, what to do")
     with pytest.raises(VswitchError) as raised:
         client.up("", "a.yaml")
     assert type(raised.value) is kind
@@ -99,8 +99,8 @@ def test_without_a_vswitchd_reads_end_with_3_and_start_none():
     with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
         with pytest.raises(DaemonError, match="vswitch up"):
             Client(run_dir).ports()
-        done = subprocess.run([sys.executable, "-m", "vswitch", "show", "ports"], capture_output=True, text=True, cwd=ROOT,
-                              env={**os.environ, "VSWITCH_RUN": run_dir}, check=False)
+        done = subprocess.run([sys.executable, "-m", "vswitch", "show", "ports"], capture_output=True, text=True,
+                              cwd=ROOT, env={**os.environ, "VSWITCH_RUN": run_dir}, check=False)
         assert (done.returncode, done.stdout) == (3, "")
         assert not os.listdir(run_dir)
 
@@ -123,8 +123,8 @@ def test_two_starters_get_one_vswitchd():
         places = Places(Path(run_dir))
         pid = int(places.pid_file.read_text())
         assert places.log.read_text().count("ready at") == 1
-        second = subprocess.run([sys.executable, "-m", "vswitch.daemon.main", "--run-dir", run_dir], capture_output=True,
-                                text=True, cwd=ROOT, check=False)
+        second = subprocess.run([sys.executable, "-m", "vswitch.daemon.main", "--run-dir", run_dir], text=True,
+                                capture_output=True, cwd=ROOT, check=False)
         assert (second.returncode, f"pid {pid}" in second.stderr) == (3, True)
         os.kill(pid, 15)
         eventually(lambda: not places.socket.exists())
@@ -134,6 +134,7 @@ def test_two_starters_get_one_vswitchd():
 def test_the_client_stays_small():
     """A command that only asks loads neither the server nor netlink."""
     code = "import sys, vswitch.daemon.client; print(*{n.split('.')[0] for n in sys.modules})"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = set(done.stdout.split())
     assert "httpx" in loaded
     assert not loaded & {"fastapi", "uvicorn", "pydantic", "pyroute2", "dataplane", "prometheus_client"}

@@ -23,7 +23,8 @@ guests:
 
 def samples(text):
     """{metric with labels: value} of Prometheus' text format."""
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if line[:1] not in ("", "#")}
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
 
 
 def test_counters_drops_and_health():

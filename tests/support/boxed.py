@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import itertools
 import os
 import select
 import signal
@@ -69,8 +70,8 @@ class Box:
         return row
 
     def vswitch(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "vswitch", *words], capture_output=True, text=True, cwd=ROOT,
-                              stdin=subprocess.DEVNULL, env={**os.environ, "VSWITCH_RUN": str(self.run_dir)}, check=False)
+        return subprocess.run([sys.executable, "-m", "vswitch", *words], capture_output=True, text=True, check=False,
+                              stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, "VSWITCH_RUN": str(self.run_dir)})
 
     # The kernel's side.
 
@@ -170,7 +171,7 @@ class Stream:
     @property
     def longest_gap_s(self) -> float:
         times = sorted(self.arrivals.values())
-        return max(after - before for before, after in zip(times, times[1:], strict=False))
+        return max(after - before for before, after in itertools.pairwise(times))
 
     @property
     def n_lost(self) -> int:

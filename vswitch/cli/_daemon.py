@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,11 @@ force_option: Callable[[Any], Any] = click.option(
     "--force", is_flag=True, help="Do what is refused otherwise: take an adapter that carries a host address, "
                                   "unplug guests that are running.")
 topology_option: Callable[[Any], Any] = click.option("-t", "--topology", help="Only what belongs to this topology.")
+
+
+def asker() -> str:
+    """Who asks: the owner of TAPs for which the topology names none."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def client() -> Client:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vswitch.cli._daemon import LabCommand, client, force_option, lab_option
+from vswitch.cli._daemon import LabCommand, asker, client, force_option, lab_option
 from vswitch.cli._file import file_argument, find_file
 from vswitch.cli._output import output_option, print_json, print_table
 from vswitch.cli._run_dir import run_dir
@@ -27,7 +27,7 @@ def command(file: str | None, lab: LabMode | None, force: bool, output: str) -> 
     namespace = Lab(topology, lab, run_dir()).namespace if lab else ""
     daemon = client()
     daemon.ensure_daemon()
-    steps = daemon.plan(Path(path).read_text(), str(Path(path).absolute()), namespace, lab, force)
+    steps = daemon.plan(Path(path).read_text(), str(Path(path).absolute()), namespace, lab, force, asker())
     if output == "json":
         print_json(steps)
     elif steps:

@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from vswitch.cli._daemon import LabCommand, client, force_option, lab_option, print_steps
+from vswitch.cli._daemon import LabCommand, asker, client, force_option, lab_option, print_steps
 from vswitch.cli._file import file_argument, find_file
 from vswitch.cli._output import output_option, say
 from vswitch.cli._run_dir import run_dir
@@ -34,7 +34,7 @@ def command(file: str | None, lab: LabMode | None, force: bool, output: str) -> 
     daemon = client()
     daemon.ensure_daemon()
     if lab is None:
-        answer = daemon.up(text, str(Path(path).absolute()), force=force)
+        answer = daemon.up(text, str(Path(path).absolute()), force=force, owner=asker())
     else:
         answer = _up_lab(daemon, topology, text, lab, force)
     print_steps(answer, output, f"{topology.name} is up already; nothing changes")
@@ -48,7 +48,7 @@ def _up_lab(daemon: Client, topology: Topology, text: str, mode: LabMode, force:
     lab = Lab(topology, mode, run_dir())
     try:
         lab.prepare()
-        answer = daemon.up(text, str(Path(topology.file).absolute()), lab.namespace, mode, force)
+        answer = daemon.up(text, str(Path(topology.file).absolute()), lab.namespace, mode, force, asker())
         lab.start()
     except BaseException:              # ^C as well: half a lab is of no use to anybody
         if is_new:

@@ -9,21 +9,20 @@ from collections.abc import Iterator
 
 from vswitch.daemon import overview
 from vswitch.daemon.control import Control
-from vswitch.daemon.machine import HostMachine
+from vswitch.daemon.machine import Host, HostMachine
 from vswitch.daemon.places import Places
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.daemon.views import Row
+from vswitch.plan.steps import PortAdd
 
 IDLE_S = 60.0                      # a vswitchd that a command started ends after this long without work
 
 
 class Daemon:
-    def __init__(self, places: Places) -> None:
-        self.places = places
-        self.machine = HostMachine()
-        self.supervisor = Supervisor(places, self.machine.open_port)
-        self.machine.supervisor = self.supervisor
-        self.control = Control(places, self.machine)
+    def __init__(self, places: Places, host: Host) -> None:
+        self._host = host
+        self.supervisor = Supervisor(places, self._open_port)
+        self.control = Control(places, HostMachine(host, self.supervisor))
         self._lock = threading.Lock()
         self._n_requests = 0
         self._asked_s = time.monotonic()
@@ -62,4 +61,7 @@ class Daemon:
     def foreign(self) -> list[Row]:
         records = self.control.records()
         namespaces = {"", *(record.namespace for record in records)}
-        return overview.foreign({name: self.machine.interfaces(name) for name in sorted(namespaces)}, records)
+        return overview.foreign({name: list(self._host.observe(name).values()) for name in sorted(namespaces)}, records)
+
+    def _open_port(self, step: PortAdd) -> list[int]:
+        return self._host.open_port(step.config["driver"], step.interface, step.namespace, step.queues)

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from vswitch import host
+from collections.abc import Mapping
+from typing import Protocol
+
 from vswitch.daemon.supervisor import Supervisor
-from vswitch.plan.state import Interface, Observed
-from vswitch.plan.steps import PortAdd, PortRemove, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan import Interface, Observed, Step
+from vswitch.plan.steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart, SwitchStop
 
 SUPERVISED = (SwitchStart, SwitchSet, SwitchStop, PortAdd, PortSet, PortRemove)
 
 
+class Host(Protocol):
+    """The doors of `vswitch.host` that are used here; tests have a host in memory."""
+
+    def observe(self, namespace: str) -> Mapping[str, Interface]: ...
+    def perform(self, step: Step) -> None: ...
+    def open_port(self, driver: str, interface: str, namespace: str, queues: int) -> list[int]: ...
+
+
 class HostMachine:
-    supervisor: Supervisor
+    def __init__(self, host: Host, supervisor: Supervisor) -> None:
+        self._host = host
+        self._supervisor = supervisor
 
     def observe(self, topology: str, namespace: str) -> Observed:
-        return Observed(host.observe(namespace), self.supervisor.running(topology), namespace)
+        return Observed(dict(self._host.observe(namespace)), self._supervisor.running(topology), namespace)
 
     def perform(self, step: Step) -> None:
         if isinstance(step, SUPERVISED):
-            self.supervisor.perform(step)
+            self._supervisor.perform(step)
         else:
-            host.perform(step)
-
-    def open_port(self, step: PortAdd) -> list[int]:
-        return host.open_port(step.config["driver"], step.interface, step.namespace, 1)
-
-    def interfaces(self, namespace: str) -> list[Interface]:
-        return list(host.observe(namespace).values())
+            self._host.perform(step)

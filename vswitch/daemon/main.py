@@ -21,6 +21,7 @@ from pathlib import Path
 
 import uvicorn
 
+from vswitch import host
 from vswitch.daemon.api import make_app
 from vswitch.daemon.daemon import Daemon
 from vswitch.daemon.places import Places
@@ -52,7 +53,7 @@ async def _serve(places: Places, is_on_demand: bool) -> None:
     # uvicorn ends its loop at these and then raises them once more, for us; we end in our own way.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: None)
-    daemon = Daemon(places)
+    daemon = Daemon(places, host)
     daemon.begin()
     config = uvicorn.Config(make_app(daemon), log_config=None, log_level="warning", access_log=False, lifespan="off")
     server = uvicorn.Server(config)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vswitch.topology.model import LabMode, Port, Switch, Topology
+from vswitch.topology.model import LabMode, Port, Switch, Tap, Topology
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Wish:
     lab: LabMode | None = None
     force: bool = False                # take adapters that carry a host address, remove TAPs that a guest holds
     owner: str = "root"                # of TAPs for which the topology names neither owner nor group
+    attached: Mapping[str, str] = field(default_factory=dict)    # port -> the TAP that its running guest brought along
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,12 @@ class WantedPort:
 
 def wanted_ports(topology: Topology, wish: Wish) -> dict[str, WantedPort]:
     """Each port as it is to be; the index is chosen when it is known which are taken."""
-    return {name: _wanted(port, wish) for name, port in topology.ports.items()}
+    return {name: _wanted(_with_own_tap(port, wish), wish) for name, port in topology.ports.items()}
+
+
+def _with_own_tap(port: Port, wish: Wish) -> Port:
+    tap = wish.attached.get(port.name)
+    return replace(port, interface=tap, tap=Tap(tap, adopt=True)) if tap else port
 
 
 def switch_configuration(topology: Topology, switch: Switch) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""A host that exists only in memory: interfaces as a dict, ports as socket pairs; same doors as `vswitch.host`."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from vswitch.errors import HostError
+from vswitch.plan import Interface, Step
+from vswitch.plan.steps import (
+    InterfaceSet,
+    Shield,
+    TapAdopt,
+    TapCreate,
+    TapDelete,
+    TapRelease,
+    TunCreate,
+    TunDelete,
+    Unshield,
+    UplinkRelease,
+    UplinkTake,
+)
+
+
+class FakeHost:
+    """`fails` says which step cannot be performed; `performed` is what was, in words."""
+
+    def __init__(self, *interfaces: Interface) -> None:
+        self.interfaces = {interface.name: interface for interface in interfaces}
+        self.performed: list[str] = []
+        self.fails: Callable[[Step], bool] = lambda step: False
+        self.guests: dict[str, socket.socket] = {}
+
+    def observe(self, namespace: str = "") -> dict[str, Interface]:
+        return dict(self.interfaces)
+
+    def open_port(self, driver: str, interface: str, *rest: Any, **more: Any) -> list[int]:
+        guest, port = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        guest.settimeout(5)
+        self.guests[interface] = guest
+        return [port.detach()]
+
+    def perform(self, step: Step) -> None:
+        if self.fails(step):
+            raise HostError(f"cannot do {step.words}: Operation not permitted (needs CAP_NET_ADMIN)")
+        self.performed.append(step.words)
+        match step:
+            case TapCreate():
+                self._add(step.name, alias=step.alias, mtu=step.mtu, owner_name=step.owner or "",
+                          group_name=step.group or "", multi_queue=step.queues > 1, persistent=True)
+            case TunCreate():
+                self._add(step.name, alias=step.alias, mtu=step.mtu, addresses=step.addresses, up=True, persistent=True)
+            case TapDelete() | TunDelete():
+                del self.interfaces[step.name]
+            case TapAdopt() | UplinkTake():
+                before = self.interfaces[step.name]
+                self._set(step.name, alias=f"{step.alias}:mtu={before.mtu}", mtu=step.mtu)
+            case TapRelease() | UplinkRelease():
+                self._set(step.name, alias="")
+            case Shield():
+                self._set(step.name, shielded=True, up=True)
+            case Unshield():
+                self._set(step.name, shielded=False, up=step.was_up)
+            case InterfaceSet():
+                self._set(step.name, **step.values)
+            case _:
+                raise AssertionError(step)
+
+    def close(self) -> None:
+        for guest in self.guests.values():
+            guest.close()
+
+    def _add(self, name: str, **values: Any) -> None:
+        assert name not in self.interfaces
+        self.interfaces[name] = Interface(name, 10 + len(self.interfaces), "tun", **values)
+
+    def _set(self, name: str, **values: Any) -> None:
+        self.interfaces[name] = replace(self.interfaces[name], **values)
