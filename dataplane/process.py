@@ -148,7 +148,8 @@ class Dataplane:
         return answer, [self.tables_fd]
 
     def ports(self, request: dict[str, Any], fds: list[int]) -> Reply:
-        listed, out_fds = [], []
+        listed: list[dict[str, Any]] = []
+        out_fds: list[int] = []
         everything = self.switch.ports()
         at = int(request.get("from", 0))
         for port in everything[at : at + PORTS_PAGE]:

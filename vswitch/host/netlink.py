@@ -107,17 +107,18 @@ def delete_link(name: str) -> None:
 def set_addresses(name: str, have: Iterable[str], want: Iterable[str]) -> None:
     """Change the addresses of an interface from `have` to `want`, both CIDR."""
     index = index_of(name)
-    for word, addresses in (("add", [a for a in want if a not in have]), ("del", [a for a in have if a not in want])):
+    # Removals first: an address that joins the subnet of another one goes when that one goes.
+    for word, addresses in (("del", [a for a in have if a not in want]), ("add", [a for a in want if a not in have])):
         for address in addresses:
             local, _, length = address.partition("/")
             with asking(f"{word} address {address} of {name}") as ipr:
                 ipr.addr(word, index=index, address=local, prefixlen=int(length))
 
 
-def add_route(name: str, target: str, gateway: str) -> None:
+def set_route(name: str, target: str, gateway: str) -> None:
     index = index_of(name)
-    with asking(f"add a route to {target} through {gateway} by {name}") as ipr:
-        ipr.route("add", dst=target, gateway=gateway, oif=index)
+    with asking(f"set a route to {target} through {gateway} by {name}") as ipr:
+        ipr.route("replace", dst=target, gateway=gateway, oif=index)
 
 
 def add_clsact(name: str) -> None:

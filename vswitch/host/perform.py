@@ -62,7 +62,7 @@ def _tun_create(step: TunCreate) -> None:
         netlink.set_addresses(step.name, (), step.addresses)
         netlink.set_link(step.name, state="up")
         for target, gateway in step.routes:
-            netlink.add_route(step.name, target, gateway)
+            netlink.set_route(step.name, target, gateway)
     except HostError:
         netlink.delete_link(step.name)
         raise
@@ -90,6 +90,9 @@ def _interface_set(step: InterfaceSet) -> None:
             netlink.set_link(step.name, state="up" if value else "down")
         elif key == "addresses":
             netlink.set_addresses(step.name, step.before["addresses"], value)
+        elif key == "routes":
+            for target, gateway in value:
+                netlink.set_route(step.name, target, gateway)
         else:
             raise HostError(f"nothing is known of `{key}` of an interface")
 

@@ -37,8 +37,9 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
     if not is_ours or interface is None:
         yield _creation(topology, port, wish)
     elif values := _changes(port, interface):
+        before = {key: getattr(interface, key, value) for key, value in values.items()}
         yield InterfaceSet(topology, "the topology changed", name=interface.name, namespace=wish.namespace, values=values,
-                           before={key: getattr(interface, key) for key in values})
+                           before=before)
     if wanted.driver == "packet" and not (is_ours and interface is not None and interface.shielded and interface.up):
         yield Shield(topology, "the host's stack must neither see nor answer a guest's frames", name=port.interface,
                      namespace=wish.namespace)
@@ -86,6 +87,7 @@ def _changes(port: Port, interface: Interface) -> dict[str, Any]:
     if port.role == "host":
         if set(interface.addresses) != set(port.addresses):
             changes["addresses"] = port.addresses
+            changes["routes"] = port.routes          # they went with the addresses
         if not interface.up:
             changes["up"] = True
     return changes

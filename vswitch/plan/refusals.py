@@ -18,8 +18,8 @@ def refuse_foreign(topology: str, wanted: Iterable[WantedPort], observed: Observ
         interface = observed.interfaces.get(port.port.interface)
         objection = _objection(topology, port, interface, observed, wish)
         if objection:
-            place = port.port.place
-            mistakes.append(f"{place}: {port.port.name}: {objection}{place.excerpt}" if place else f"{port.port.name}: {objection}")
+            text, place = f"{port.port.name}: {objection}", port.port.place
+            mistakes.append(f"{place}: {text}{place.excerpt}" if place else text)
     if mistakes:
         raise TopologyError(mistakes)
 

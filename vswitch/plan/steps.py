@@ -140,7 +140,7 @@ class UplinkRelease(_UplinkStep):
 
 @dataclass(frozen=True)
 class InterfaceSet(Step):
-    """Change attributes of an interface that we own: `mtu`, `up`, `addresses`."""
+    """Change attributes of an interface that we own: `mtu`, `up`, `addresses`, `routes`."""
 
     name: str = ""
     namespace: str = ""

@@ -1,0 +1,30 @@
+"""Which rings can run on this machine; what cannot is skipped with its reason, and nothing else ever is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def lacks_namespaces() -> str:
+    if os.geteuid():
+        return "needs root for network namespaces; run as root or with sudo"
+    if not Path("/dev/net/tun").exists():
+        return "needs /dev/net/tun; modprobe tun"
+    return ""
+
+
+def lacks_qemu() -> str:
+    if not shutil.which("qemu-system-x86_64"):
+        return "needs qemu-system-x86_64; apt-get install qemu-system-x86"
+    return lacks_namespaces()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for marker, reason in (("netns", lacks_namespaces()), ("qemu", lacks_qemu())):
+        for item in items:
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,20 @@
+"""A network namespace for each test that asks for one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.scratch import Scratch, scratch_namespace
+
+numbers = itertools.count()
+
+
+@pytest.fixture
+def scratch() -> Iterator[Scratch]:
+    """An empty namespace, gone after the test with everything in it."""
+    with scratch_namespace(f"vs-test-{os.getpid()}-{next(numbers)}") as namespace:
+        yield namespace
