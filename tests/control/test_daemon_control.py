@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.fake_host import FakeHost
 from tests.support.frames import A, B
+from vswitch.daemon import views
 from vswitch.daemon.daemon import Daemon
 from vswitch.daemon.places import Places
 from vswitch.errors import HostError, PartlyAppliedError, RefusedError, UsageError
@@ -195,10 +196,31 @@ def test_a_vswitchd_is_idle_only_when_nothing_is_up_and_nobody_asks(host, monkey
 
 
 def test_a_port_that_the_data_plane_refuses_is_undone_too(host):
-    opened = host.fake.open_port
-    host.fake.open_port = lambda driver, name, *rest: [] if name == "bob-eth0" else opened(driver, name, *rest)
+    host.fake.without_fds = {"bob-eth0"}
     with pytest.raises(Exception, match="packet takes one socket"):
         host.up()
     assert host.fake.interfaces == {"eth9": ETH9, "alice-eht0": STRAY}
-    host.fake.open_port = opened
+    host.fake.without_fds = set()
     assert host.up()
+
+
+def test_a_port_is_up_while_its_guest_is_there(host):
+    def states():
+        return {row["guest"]: row["state"] for row in views.ports(host.daemon.supervisor.planes()) if row["guest"]}
+
+    host.up()
+    assert states() == {"alice": "no-carrier", "bob": "no-carrier"}
+    host.fake.plug("alice-eth0", True)
+    assert states() == {"alice": "up", "bob": "no-carrier"}
+    host.fake.plug("alice-eth0", False)
+    assert states() == {"alice": "no-carrier", "bob": "no-carrier"}
+    assert host.up() == []                           # the carrier is no drift
+
+
+def test_a_guest_that_came_while_nobody_watched_is_seen_by_the_next_vswitchd(host, monkeypatch):
+    monkeypatch.setattr("vswitch.daemon.adopt.is_door_of", lambda driver, fd: True)
+    host.up()
+    host.daemon.end()
+    host.fake.plug("alice-eth0", True)
+    host.again()
+    assert [row["state"] for row in views.ports(host.daemon.supervisor.planes()) if row["guest"] == "alice"] == ["up"]

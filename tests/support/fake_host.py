@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from vswitch.errors import HostError
 from vswitch.plan import Interface, Step
 from vswitch.plan.steps import (
     InterfaceSet,
+    PortAdd,
     Shield,
     TapAdopt,
     TapCreate,
@@ -30,16 +32,26 @@ class FakeHost:
     def __init__(self, *interfaces: Interface) -> None:
         self.interfaces = {interface.name: interface for interface in interfaces}
         self.performed: list[str] = []
+        self.without_fds: set[str] = set()
         self.fails: Callable[[Step], bool] = lambda step: False
         self.guests: dict[str, socket.socket] = {}
 
     def observe(self, namespace: str = "") -> dict[str, Interface]:
         return dict(self.interfaces)
 
-    def open_port(self, driver: str, interface: str, *rest: Any, **more: Any) -> list[int]:
+    def carrier(self, interface: str, namespace: str = "") -> bool:
+        return self.interfaces[interface].carrier
+
+    def watch_links(self, namespace: str, told: Callable[[str, bool], None]) -> contextlib.ExitStack:
+        self.told = told
+        return contextlib.ExitStack()
+
+    def open_port(self, step: PortAdd) -> list[int]:
+        if step.interface in self.without_fds:
+            return []
         guest, port = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         guest.settimeout(5)
-        self.guests[interface] = guest
+        self.guests[step.interface] = guest
         return [port.detach()]
 
     def perform(self, step: Step) -> None:
@@ -62,11 +74,16 @@ class FakeHost:
             case Shield():
                 self._set(step.name, shielded=True, up=True)
             case Unshield():
-                self._set(step.name, shielded=False, up=step.was_up)
+                self._set(step.name, shielded=False)
             case InterfaceSet():
                 self._set(step.name, **step.values)
             case _:
                 raise AssertionError(step)
+
+    def plug(self, name: str, has_carrier: bool) -> None:
+        """A guest opens or closes its TAP."""
+        self._set(name, carrier=has_carrier)
+        self.told(name, has_carrier)
 
     def close(self) -> None:
         for guest in self.guests.values():

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 
 from vswitch.daemon import overview
+from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.control import Control
-from vswitch.daemon.machine import Host, HostMachine
+from vswitch.daemon.host import Host
+from vswitch.daemon.machine import HostMachine
 from vswitch.daemon.places import Places
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.daemon.views import Row
-from vswitch.plan.steps import PortAdd
 
 IDLE_S = 60.0                      # a vswitchd that a command started ends after this long without work
 
@@ -21,8 +22,9 @@ IDLE_S = 60.0                      # a vswitchd that a command started ends afte
 class Daemon:
     def __init__(self, places: Places, host: Host) -> None:
         self._host = host
-        self.supervisor = Supervisor(places, self._open_port)
-        self.control = Control(places, HostMachine(host, self.supervisor))
+        self.supervisor = Supervisor(places, host.open_port)
+        self._carriers = Carriers(host, self.supervisor)
+        self.control = Control(places, HostMachine(host, self.supervisor, self._carriers))
         self._lock = threading.Lock()
         self._n_requests = 0
         self._asked_s = time.monotonic()
@@ -31,9 +33,12 @@ class Daemon:
         """Adopt what runs, then bring back what should."""
         self.supervisor.adopt_all()
         self.control.resume()
+        for record in self.control.records():
+            self._carriers.follow(record.topology, record.namespace)
 
     def end(self) -> None:
         """Let go of the data planes; they go on."""
+        self._carriers.close()
         self.supervisor.release()
 
     @contextlib.contextmanager
@@ -62,6 +67,3 @@ class Daemon:
         records = self.control.records()
         namespaces = {"", *(record.namespace for record in records)}
         return overview.foreign({name: list(self._host.observe(name).values()) for name in sorted(namespaces)}, records)
-
-    def _open_port(self, step: PortAdd) -> list[int]:
-        return self._host.open_port(step.config["driver"], step.interface, step.namespace, step.queues)

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
-
+from vswitch.daemon.carriers import Carriers
+from vswitch.daemon.host import Host
 from vswitch.daemon.supervisor import Supervisor
-from vswitch.plan import Interface, Observed, Step
+from vswitch.plan import Observed, Step
 from vswitch.plan.steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart, SwitchStop
-
-SUPERVISED = (SwitchStart, SwitchSet, SwitchStop, PortAdd, PortSet, PortRemove)
-
-
-class Host(Protocol):
-    """The doors of `vswitch.host` that are used here; tests have a host in memory."""
-
-    def observe(self, namespace: str) -> Mapping[str, Interface]: ...
-    def perform(self, step: Step) -> None: ...
-    def open_port(self, driver: str, interface: str, namespace: str, queues: int) -> list[int]: ...
 
 
 class HostMachine:
-    def __init__(self, host: Host, supervisor: Supervisor) -> None:
+    def __init__(self, host: Host, supervisor: Supervisor, carriers: Carriers) -> None:
         self._host = host
         self._supervisor = supervisor
+        self._carriers = carriers
 
     def observe(self, topology: str, namespace: str) -> Observed:
         return Observed(dict(self._host.observe(namespace)), self._supervisor.running(topology), namespace)
 
     def perform(self, step: Step) -> None:
-        if isinstance(step, SUPERVISED):
-            self._supervisor.perform(step)
-        else:
-            self._host.perform(step)
+        match step:
+            case PortAdd():
+                self._carriers.add_port(step)
+            case SwitchStop():
+                self._supervisor.perform(step)
+                if not self._supervisor.planes(step.topology):
+                    self._carriers.forget(step.topology)
+            case SwitchStart() | SwitchSet() | PortSet() | PortRemove():
+                self._supervisor.perform(step)
+            case _:
+                self._host.perform(step)

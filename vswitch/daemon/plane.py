@@ -157,6 +157,14 @@ class Plane:
             self.ask("port_remove", {"port": name})
             self.ports.pop(name).close()
 
+    def set_carrier(self, interface: str, has_carrier: bool) -> None:
+        """Tell the ports behind an interface whether somebody is at its other end."""
+        with self._lock:
+            for name, port in self.ports.items():
+                config = port.config
+                if (config["interface"], config["driver"]) == (interface, "packet") and config["carrier"] != has_carrier:
+                    self.port_set(name, {"carrier": has_carrier})
+
     # Death and succession.
 
     def _launch(self) -> None:

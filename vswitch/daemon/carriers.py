@@ -1,0 +1,75 @@
+"""Tells each data plane whether somebody is at the other end of its ports: a guest has opened its TAP, a cable is in.
+
+A packet socket shows neither; the kernel's link events do, one watch for each network namespace.  A port that comes is
+looked up and added under the same lock that events take, so no event falls between.
+
+Threads: whoever applies adds ports; a thread of each watch brings events.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from functools import partial
+
+from vswitch.daemon.host import Host, Watch
+from vswitch.daemon.supervisor import Supervisor
+from vswitch.errors import DataplaneError, HostError
+from vswitch.plan.steps import PortAdd
+
+log = logging.getLogger("vswitchd")
+
+
+class Carriers:
+    def __init__(self, host: Host, supervisor: Supervisor) -> None:
+        self._host = host
+        self._supervisor = supervisor
+        self._lock = threading.RLock()
+        self._watches: dict[str, Watch] = {}
+        self._namespaces: dict[str, str] = {}        # topology -> where its interfaces are
+
+    def add_port(self, step: PortAdd) -> None:
+        """Perform the step, with the carrier that the port has now."""
+        with self._lock:
+            self._watch(step.topology, step.namespace)
+            has_carrier = step.config["driver"] != "packet" or self._host.carrier(step.interface, step.namespace)
+            self._supervisor.perform(replace(step, config={**step.config, "carrier": has_carrier}))
+
+    def follow(self, topology: str, namespace: str) -> None:
+        """From now on; and look up what has changed while nobody watched."""
+        with self._lock:
+            try:
+                self._watch(topology, namespace)
+                for interface in self._host.observe(namespace).values():
+                    self._told(namespace, interface.name, interface.carrier)
+            except HostError as error:
+                log.error("%s: carriers are not watched: %s", topology, error)
+
+    def forget(self, topology: str) -> None:
+        """Nothing of the topology is left; a watch would keep its namespace alive."""
+        with self._lock:
+            namespace = self._namespaces.pop(topology, None)
+            is_over = namespace is not None and namespace not in self._namespaces.values()
+            watch = self._watches.pop(namespace) if is_over and namespace is not None else None
+        if watch is not None:          # without the lock: its thread may wait for it
+            watch.close()
+
+    def close(self) -> None:
+        for topology in list(self._namespaces):
+            self.forget(topology)
+
+    def _watch(self, topology: str, namespace: str) -> None:
+        if namespace not in self._watches:
+            self._watches[namespace] = self._host.watch_links(namespace, partial(self._told, namespace))
+        self._namespaces[topology] = namespace
+
+    def _told(self, namespace: str, interface: str, has_carrier: bool) -> None:
+        with self._lock:
+            topologies = [topology for topology, where in self._namespaces.items() if where == namespace]
+            for plane in self._supervisor.planes():
+                if plane.config["topology"] in topologies:
+                    try:
+                        plane.set_carrier(interface, has_carrier)
+                    except DataplaneError as error:
+                        log.error("%s: %s", plane.name, error)
