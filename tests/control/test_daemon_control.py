@@ -56,9 +56,13 @@ def host():
         host = Host(run_dir)
         yield host
         host.fake.fails = lambda step: False
-        host.down(force=True)
-        assert not host.daemon.supervisor.planes()
-        host.fake.close()
+        try:
+            host.down(force=True)
+            assert not host.daemon.supervisor.planes()
+        finally:
+            for plane in host.daemon.supervisor.planes():
+                plane.end()
+            host.fake.close()
 
 
 def test_up_is_done_once(host):

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.support.boxed import Stream, boxed
-from tests.support.frames import BROADCAST, A, B, frame, mac
+from tests.support.frames import BROADCAST, A, B, C, frame, mac
 from tests.support.planes import eventually
 from vswitch.errors import HostError, RefusedError, TopologyError, VswitchError
 
@@ -21,7 +21,7 @@ guests:
   alice: {{switch: s1, mac: "{A}"}}
   bob: {{switch: s1, mac: "{B}"}}
 """
-THREE = TWO + "  carol: {switch: s1}\n"
+THREE = TWO + f"  carol: {{switch: s1, mac: \"{C}\"}}\n"
 UPLINK = TWO.replace("switches: {s1: {}}", "uplinks: {wan: {interface: eth9}}\nswitches: {s1: {uplinks: [wan]}}")
 ALICE, BOB = "alice-eth0", "bob-eth0"
 
