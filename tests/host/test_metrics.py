@@ -27,6 +27,11 @@ def samples(text):
     return {name: float(value) for name, _, value in lines}
 
 
+def labels(**more):
+    values = {"switch": "s1", "topology": NAME, **more}
+    return "{" + ",".join(f'{key}="{values[key]}"' for key in sorted(values)) + "}"
+
+
 def test_counters_drops_and_health():
     with boxed() as box:
         box.up(TEXT)
@@ -38,15 +43,13 @@ def test_counters_drops_and_health():
         box.send("alice-eth0", frame(B, C))
         eventually(lambda: box.port("alice.eth0")["drops"])
         seen = samples(box.client.metrics())
-        port = f'{{port="{{}}",switch="s1",topology="{NAME}"}}'
-        alice = port.format("alice.eth0")
+        alice = labels(port="alice.eth0")
         assert seen[f"vswitch_port_rx_packets_total{alice}"] == 2
         assert seen[f"vswitch_port_rx_bytes_total{alice}"] == 120
-        assert seen[f"vswitch_port_tx_packets_total{port.format('bob.eth0')}"] == 1
-        drops = alice.replace('switch=', 'reason="{}",switch=')
-        assert seen[f"vswitch_port_drops_total{drops.replace('{}', 'forged_transmits')}"] == 1
-        assert seen[f"vswitch_port_drops_total{drops.replace('{}', 'runt')}"] == 0
-        plane = f'{{switch="s1",topology="{NAME}"}}'
+        assert seen[f"vswitch_port_tx_packets_total{labels(port='bob.eth0')}"] == 1
+        assert seen[f"vswitch_port_drops_total{labels(port='alice.eth0', reason='forged_transmits')}"] == 1
+        assert seen[f"vswitch_port_drops_total{labels(port='alice.eth0', reason='runt')}"] == 0
+        plane = labels()
         assert seen[f"vswitch_dataplane_up{plane}"] == 1
         assert seen[f"vswitch_dataplane_restarts_total{plane}"] == 0
         assert seen[f"vswitch_dataplane_heartbeat_age_seconds{plane}"] < 5
