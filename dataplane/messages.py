@@ -8,6 +8,8 @@ descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD i
     request   {"id": 7, "do": "port_add", ...}
     reply     {"id": 7, "ok": {...}}  or  {"id": 7, "error": {"errno": 22, "text": "..."}}
     event     {"event": "port_down", "port": "vm1.outside", "errno": 5}
+              {"event": one of EVENTS, "port": NAME, "mac": MAC, "vlan": VID, ...}; at most one a second of each port
+              {"event": "events_lost", "n": 12}      that many more found no room
 
 Requests
     hello                                  -> switch configuration, version, pid, layout; fds: [tables]
@@ -56,6 +58,7 @@ PORT_DEFAULTS: dict[str, Any] = {
     "mtu": 1500,
     "link": "up",                # up | down, as the topology says
     "block": False,
+    "storm_control": None,       # {"broadcast": pps, "multicast": pps, "unknown_unicast": pps, "action": "drop" | "block"}
     "carrier": True,             # whether a guest has opened the other end, as the kernel says
 }
 
@@ -65,6 +68,18 @@ SWITCH_DEFAULTS: dict[str, Any] = {
     "ageing_s": 300,             # IEEE 802.1Q-2018 8.8.3: 10 .. 1 000 000, recommended 300
     "fdb_capacity": 65536,       # entries that fit the table at half load
 }
+
+# What a data plane reports about a port; more keys than `port`, `mac` and `vlan` stand behind each.
+EVENTS = (
+    "storm_control",             # kind, blocked_s: the port is over its budget
+    "moved",                     # from: a learned address is now behind `port`
+    "move_damping",              # from: an address moves to and fro and is kept at `from`
+    "source_elsewhere",          # from: the port uses an address that is fixed on `from`
+    "loop_guard",                # other, guest, blocked_s: the guest forwards between these two of its ports
+    "ip_binding",
+    "dhcp_server",
+    "router_advertisement",
+)
 
 
 class MessageError(Exception):

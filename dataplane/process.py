@@ -44,6 +44,7 @@ class Dataplane:
         self.selector = selectors.DefaultSelector()
         self.is_running = True
         self.down: set[str] = set()
+        self.n_lost = 0                              # events that found no room, as told
         self.words: dict[str, Callable[[dict[str, Any], list[int]], Reply]] = {
             "hello": self.hello,
             "ports": self.ports,
@@ -125,8 +126,15 @@ class Dataplane:
             self.drop_connection()
 
     def report(self) -> None:
-        """Tell vswitchd about ports that went down by themselves."""
+        """Tell vswitchd what the policies report, and about ports that went down by themselves."""
         os.read(self.switch.event_fd, 8)
+        events, n_lost = self.switch.take_events()
+        if n_lost != self.n_lost:
+            events.append({"event": "events_lost", "n": n_lost - self.n_lost})
+            self.n_lost = n_lost
+        for event in events:
+            log.warning("%s", " ".join(f"{key} {value}" for key, value in event.items()))
+            self.send(event, [])
         for port in self.switch.ports():
             name = port["config"]["name"]
             if port["state"] in ("down", "broken") and name not in self.down:

@@ -37,6 +37,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("tx_error", "The kernel refused the frame for good."),
     ("reserved_multicast", "The destination is a reserved group address (STP, LLDP, LACP, ...) that `reserved_multicast` "
                            "does not let through."),
+    ("storm_control", "The port sent more broadcasts, multicasts or frames to nobody known than its `storm_control` allows in a "
+                      "second, or is blocked for a few seconds because it did."),
 )
 
 NUMBERS = {name: number for number, (name, _) in enumerate(REASONS)}

@@ -10,8 +10,11 @@ from dataplane.counters cimport PortCounters
 from dataplane.frames.frame cimport Burst
 from dataplane.frames.pool cimport KeptFrame, Pool
 from dataplane.ports.port cimport PortDriver, TxBurst
+from dataplane.reasons cimport PASS, Reason
+from dataplane.tables.event_ring cimport EVENTS_N, Event, EventRing, event_write
 from dataplane.tables.fdb cimport Fdb
 from dataplane.tables.flood_groups cimport FloodGroup
+from dataplane.tables.token_bucket cimport TokenBucket
 from dataplane.tables.vlan_table cimport VlanMembership
 
 cdef enum:
@@ -36,9 +39,21 @@ cdef enum:                       # PortState.unknown_unicast
 
 cdef enum:                       # PortState.features: policies that this port has switched on
     F_PORT_SECURITY = 1
+    F_STORM_CONTROL = 256
 
 cdef enum:                       # PortState.state
     PORT_UP, PORT_WAITING, PORT_DOWN, PORT_BROKEN
+
+cdef enum:                       # Protection.storm, Event.kind
+    STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN_UNICAST, STORM_KINDS
+
+cdef enum:
+    BLOCK_NS = 5000000000        # how long a port stays closed that was blocked by a policy
+    NEVER_NS = 0xFFFFFFFFFFFFFFFF
+
+cdef struct Protection:          # settings of the policies that protect others from this port; read if a feature bit says so
+    TokenBucket storm[STORM_KINDS]
+    uint8_t storm_blocks         # `action: block`
 
 cdef struct PortState:
     # What ingress and learning read, in the first lines.
@@ -60,6 +75,11 @@ cdef struct PortState:
     uint32_t n_addresses
     uint64_t addresses[ADDRESSES_MAX]   # the port's own: registered, pinned, allowed
     PortCounters *counters
+    Protection protection
+    uint8_t admin_reason         # what `link` and `block` say of closed_reason
+    uint8_t blocked_reason       # what a policy says of it, until
+    uint64_t blocked_until_ns
+    uint32_t reported_s[EVENTS_N]   # when this port said each thing last
     # What sending reads, before its copies: 64 ports with one copy each must not cost 64 times many lines.
     int poll_fd
     int error                    # errno of the last hard error
@@ -102,6 +122,8 @@ cdef struct SwitchState:
     uint64_t *heartbeat_ns       # in the shared memory
     int epoll_fd
     int event_fd                 # eventfd that tells the control side of a change it should look at
+    EventRing events
+    uint64_t reopen_ns           # when the first of the blocked ports opens again, or NEVER_NS
     Mailbox mailbox
 
 
@@ -112,3 +134,29 @@ cdef inline bint port_owns(const PortState *port, uint64_t mac) noexcept nogil:
         if port.addresses[i] == mac:
             return True
     return False
+
+
+cdef inline void port_report(
+    SwitchState *switch, PortState *port, int what, uint64_t source_key, uint16_t other_port, uint8_t kind
+) noexcept nogil:
+    """Put an event of `port` on its way to the control side, unless it has said the same in this second."""
+    cdef Event event
+    if port.reported_s[what] == switch.now_s:
+        return
+    port.reported_s[what] = switch.now_s
+    event.what = <uint8_t>what
+    event.port = port.index
+    event.source_key = source_key
+    event.other_port = other_port
+    event.kind = kind
+    event_write(&switch.events, &event, switch.now_ns)
+
+
+cdef inline void port_block(SwitchState *switch, PortState *port, Reason reason) noexcept nogil:
+    """Close `port` for BLOCK_NS, from its next burst on; its carrier stays."""
+    port.blocked_reason = reason
+    port.blocked_until_ns = switch.now_ns + BLOCK_NS
+    if port.admin_reason == PASS:
+        port.closed_reason = reason
+    if switch.reopen_ns > port.blocked_until_ns:
+        switch.reopen_ns = port.blocked_until_ns

@@ -18,11 +18,12 @@ from dataplane.counters cimport COUNTERS_HEADER, PortCounters
 from dataplane.frames.frame cimport Frame
 from dataplane.frames.pool cimport Buffer, KeptFrame
 from dataplane.ports.port cimport Port
+from dataplane.protection cimport events_open, events_take, protection_change, protection_fill
 from dataplane.reasons cimport DROP_BLOCKED, DROP_LINK_DOWN, PASS, REASONS_N
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
-    APART_ISOLATED, APART_UPLINK, Command, F_PORT_SECURITY, LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, PORT_DOWN, PORT_UP, PORTS_MAX,
-    PortState, ROLE_GUEST, ROLE_HOST, ROLE_UPLINK, SwitchState, UNKNOWN_DROP, UNKNOWN_FLOOD, UNKNOWN_SEEK,
+    APART_ISOLATED, APART_UPLINK, Command, F_PORT_SECURITY, LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, NEVER_NS, PORT_DOWN,
+    PORT_UP, PORTS_MAX, PortState, ROLE_GUEST, ROLE_HOST, ROLE_UPLINK, SwitchState, UNKNOWN_DROP, UNKNOWN_FLOOD, UNKNOWN_SEEK,
 )
 from dataplane.sys.compiler cimport allocate_lines, clock_ns, counter_add, is_debug_build, read_tsc, store_release_u32
 from dataplane.sys.epoll cimport (
@@ -32,7 +33,7 @@ from dataplane.sys.epoll cimport (
 from dataplane.tables.fdb cimport FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbBucket, FdbEntry, entry_is_old, fdb_find, fdb_insert
 from dataplane.tables.flood_groups cimport FloodGroup
 from dataplane.tables.vlan_table cimport VID_NONE
-from dataplane.worker cimport flush_entries, release_queue, serve_port, worker_run, worker_serve_all, worker_sweep
+from dataplane.worker cimport flush_entries, release_queue, serve_port, worker_reopen, worker_run, worker_serve_all, worker_sweep
 
 from dataplane import counters, reasons
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
@@ -155,7 +156,7 @@ cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     port.vlan = wanted.vlan
     port.role = wanted.role
     port.features = wanted.features
-    port.closed_reason = wanted.closed_reason
+    protection_change(port, wanted)
     port.has_carrier = wanted.has_carrier and port.state != PORT_DOWN
     port.frame_length_max = wanted.frame_length_max
     port.apart = wanted.apart
@@ -279,6 +280,8 @@ cdef class Switch:
         if self.switch == NULL:
             raise MemoryError
         self.switch.epoll_fd = -1
+        self.switch.reopen_ns = NEVER_NS
+        events_open(&self.switch.events)
         self._open_tables(tables_fd)
         self._open_pool()
         self._open_events()
@@ -474,6 +477,7 @@ cdef class Switch:
             state = "waiting" if port.state.state == PORT_UP and not port.state.has_carrier else STATES[port.state.state]
             own = mac_text(port.state.addresses[0]) if port.state.n_addresses else ""
             listed.append({"config": port.config, "state": state, "errno": port.state.error, "mac": own,
+                           "blocked": reasons.NAMES[port.state.blocked_reason] if port.state.blocked_reason else "",
                            "fds": list(port.driver.fds)})
         return listed
 
@@ -521,7 +525,8 @@ cdef class Switch:
         state.vlan.admit_tagged = bool(vlan["admit_tagged"])
         state.vlan.transparent = bool(vlan["transparent"])
         state.role = ROLES[config["role"]]
-        state.closed_reason = DROP_BLOCKED if config["block"] else DROP_LINK_DOWN if config["link"] == "down" else PASS
+        state.admin_reason = DROP_BLOCKED if config["block"] else DROP_LINK_DOWN if config["link"] == "down" else PASS
+        state.closed_reason = state.admin_reason
         state.has_carrier = bool(config["carrier"])
         state.frame_length_max = config["mtu"] + 14
         state.apart = (APART_ISOLATED if config["isolated"] else 0) | (APART_UPLINK if config["role"] == "uplink" else 0)
@@ -536,6 +541,7 @@ cdef class Switch:
         state.features = 0
         if config["learning"] != "on":
             state.features |= F_PORT_SECURITY
+        protection_fill(state, config)
 
     cdef _add_static(self, AttachedPort port):
         """Enter the registered address of a port that does not learn, in each of its VLANs."""
@@ -654,6 +660,11 @@ cdef class Switch:
         record = (<char *>self.tables)[:counters.HEADER] + (<char *>self.tables + start)[:counters.RECORD]
         return counters.read_port(memoryview(record), 0)
 
+    def take_events(self):
+        """(events, how many found no room so far): what the worker has reported since the last call, as messages.EVENTS says."""
+        configs = {port.config["index"]: port.config for port in self.attached.values()}
+        return events_take(&self.switch.events, configs), self.switch.events.n_lost
+
     def collect_overruns(self):
         """Ask the drivers for frames that the kernel dropped before we read them, and book them as `rx_overrun`."""
         cdef AttachedPort port
@@ -670,7 +681,7 @@ cdef class Switch:
 
     @property
     def event_fd(self):
-        """An eventfd: readable when a port has gone down by itself."""
+        """An eventfd: readable when a port has gone down by itself or `take_events` has something."""
         return self.switch.event_fd
 
     # Running.
@@ -704,6 +715,7 @@ cdef class Switch:
             self.switch.now_ns = now_ns
             self.switch.now_s = <uint32_t>(now_ns // 1000000000)
         worker_sweep(self.switch, self.switch.fdb.mask + 1)
+        worker_reopen(self.switch)
         busy = True
         while busy:
             busy = False

@@ -4,6 +4,7 @@ from dataplane.state cimport PortState, SwitchState
 
 cdef void worker_run(SwitchState *switch) noexcept nogil
 cdef void worker_serve_all(SwitchState *switch) noexcept nogil
+cdef void worker_reopen(SwitchState *switch) noexcept nogil
 cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil
 cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil
 cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil

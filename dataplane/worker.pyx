@@ -16,7 +16,7 @@ from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport DROP_TX_QUEUE_FULL, PASS
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
-    HARD_ERRORS_MAX, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
+    HARD_ERRORS_MAX, NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
 )
 from dataplane.sys.compiler cimport clock_ns, counter_add, load_acquire_u32, store_release_u32, vs_likely, vs_unlikely
 from dataplane.sys.epoll cimport (
@@ -233,6 +233,32 @@ cdef void worker_serve_all(SwitchState *switch) noexcept nogil:
     switch.n_ready_ports = n_left
 
 
+cdef void worker_reopen(SwitchState *switch) noexcept nogil:
+    """End the blocks of ports that a policy has closed and whose time is over."""
+    cdef uint32_t i
+    cdef PortState *port
+    if vs_likely(switch.now_ns < switch.reopen_ns):
+        return
+    switch.reopen_ns = NEVER_NS
+    for i in range(PORTS_MAX):
+        port = switch.ports[i]
+        if port == NULL or port.blocked_reason == PASS:
+            continue
+        if port.blocked_until_ns <= switch.now_ns:
+            port.blocked_reason = PASS
+            port.closed_reason = port.admin_reason
+        elif port.blocked_until_ns < switch.reopen_ns:
+            switch.reopen_ns = port.blocked_until_ns
+
+
+cdef inline void tell_events(SwitchState *switch) noexcept nogil:
+    """Wake the main thread once for all events of a round."""
+    cdef uint64_t one = 1
+    if vs_unlikely(switch.events.n_told != switch.events.n_written):
+        switch.events.n_told = switch.events.n_written
+        write(switch.event_fd, &one, sizeof(one))
+
+
 cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil:
     """Remove aged entries from the next `n_buckets` buckets; a sweep of the table starts with each new second."""
     cdef FdbEntry *entry
@@ -274,10 +300,10 @@ cdef inline void run_mailbox(SwitchState *switch) noexcept nogil:
 
 
 cdef inline int sleep_ms(const SwitchState *switch) noexcept nogil:
-    """How long epoll may sleep: until ageing has work, or for ever."""
+    """How long epoll may sleep: until ageing or a blocked port has work, or for ever."""
     if switch.n_ready_ports or switch.fdb.sweep_at <= switch.fdb.mask:
         return 0
-    if switch.fdb.n_entries == 0:
+    if switch.fdb.n_entries == 0 and switch.reopen_ns == NEVER_NS:
         return -1
     return 1000 - <int>(switch.now_ns // 1000000 % 1000)
 
@@ -316,4 +342,6 @@ cdef void worker_run(SwitchState *switch) noexcept nogil:
             worker_sweep(switch, SWEEP_BUCKETS)
         else:
             switch.fdb.sweep_at = switch.fdb.mask + 1
+        worker_reopen(switch)
         worker_serve_all(switch)
+        tell_events(switch)

@@ -7,12 +7,13 @@ from dataplane.frames.offload cimport frame_packet_length
 from dataplane.policies.isolation cimport isolation_egress
 from dataplane.policies.port_security cimport port_security_ingress
 from dataplane.policies.reserved_multicast cimport reserved_multicast_ingress
+from dataplane.policies.storm_control cimport storm_control_ingress, storm_control_unknown
 from dataplane.policies.vlan cimport vlan_egress, vlan_ingress
-from dataplane.reasons cimport DROP_OVERSIZE, DROP_PORT_DOWN, PASS, Reason
-from dataplane.state cimport F_PORT_SECURITY, PortState
+from dataplane.reasons cimport DROP_OVERSIZE, DROP_PORT_DOWN, DROP_UNKNOWN_UNICAST, PASS, Reason
+from dataplane.state cimport F_PORT_SECURITY, F_STORM_CONTROL, UNKNOWN_DROP, PortState, SwitchState
 
 
-cdef inline Reason ingress_chain(PortState *port, Frame *frame, uint64_t destination) noexcept nogil:
+cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *frame, uint64_t destination) noexcept nogil:
     """Why `frame` may not enter by `port`, or PASS; gives it its VLAN."""
     cdef Reason reason = vlan_ingress(&port.vlan, frame)
     if reason != PASS:
@@ -23,7 +24,18 @@ cdef inline Reason ingress_chain(PortState *port, Frame *frame, uint64_t destina
         return reason
     if port.features & F_PORT_SECURITY:
         reason = port_security_ingress(port, frame)
+    if reason == PASS and port.features & F_STORM_CONTROL:
+        reason = storm_control_ingress(switch, port, frame, destination)
     return reason
+
+
+cdef inline Reason unknown_chain(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
+    """Why unicast to nobody known may not be flooded, or PASS."""
+    if port.unknown_unicast == UNKNOWN_DROP:
+        return DROP_UNKNOWN_UNICAST
+    if port.features & F_STORM_CONTROL:
+        return storm_control_unknown(switch, port, frame)
+    return PASS
 
 
 cdef inline Reason egress_chain(PortState *in_port, PortState *out_port, Frame *frame, bint *tagged) noexcept nogil:

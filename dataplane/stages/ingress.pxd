@@ -15,7 +15,7 @@ from dataplane.state cimport PortState, SwitchState
 from dataplane.sys.compiler cimport vs_unlikely
 
 
-cdef inline Reason ingress_frame(PortState *port, Frame *frame) noexcept nogil:
+cdef inline Reason ingress_frame(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
     cdef uint64_t source, destination
     cdef Reason reason
     if vs_unlikely(frame.header_length < FRAME_MIN):
@@ -33,7 +33,7 @@ cdef inline Reason ingress_frame(PortState *port, Frame *frame) noexcept nogil:
         return DROP_OVERSIZE
     if destination >> 40 & 1:
         frame.flags |= FRAME_GROUP
-    reason = ingress_chain(port, frame, destination)
+    reason = ingress_chain(switch, port, frame, destination)
     frame.source_key = source << 16 | frame.vid
     frame.destination_key = destination << 16 | frame.vid
     return reason
@@ -47,4 +47,4 @@ cdef inline void ingress_burst(SwitchState *switch, PortState *port, Burst *burs
         return
     for i in range(burst.n):
         if burst.frames[i].reason == PASS:           # a driver may have refused it already
-            burst.frames[i].reason = ingress_frame(port, &burst.frames[i])
+            burst.frames[i].reason = ingress_frame(switch, port, &burst.frames[i])

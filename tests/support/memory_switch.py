@@ -69,6 +69,14 @@ class MemorySwitch:
     def tx_drops(self, name: str) -> dict[str, int]:
         return {reason: n for reason, n in self.core.counters(name)["tx_drops"].items() if n}
 
+    def monitored(self, name: str) -> dict[str, int]:
+        """What a policy set to `monitor` let pass at port `name`, zeroes left out."""
+        return {reason: n for reason, n in self.core.counters(name)["monitored"].items() if n}
+
+    def events(self) -> list[dict[str, Any]]:
+        """What the policies have reported since the last call."""
+        return self.core.take_events()[0]
+
     def fdb(self) -> set[tuple[int, str, str]]:
         """(vlan, mac, port) of every entry."""
         found, cursor = set(), 0
