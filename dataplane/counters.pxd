@@ -29,3 +29,4 @@ cdef struct PortCounters:         # rx in one cache line, tx in the next
     uint64_t errors
     uint64_t drops[REASONS_MAX]
     uint64_t tx_drops[REASONS_MAX]
+    uint64_t monitored[REASONS_MAX]   # a policy set to `monitor` would have dropped the frame

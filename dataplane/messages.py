@@ -59,6 +59,10 @@ PORT_DEFAULTS: dict[str, Any] = {
     "link": "up",                # up | down, as the topology says
     "block": False,
     "storm_control": None,       # {"broadcast": pps, "multicast": pps, "unknown_unicast": pps, "action": "drop" | "block"}
+    "addresses": [],             # CIDR; their host parts are what `ip_binding` holds the port to
+    "ip_binding": "accept",      # reject | accept | monitor
+    "dhcp_server": "accept",
+    "router_advertisement": "accept",
     "carrier": True,             # whether a guest has opened the other end, as the kernel says
 }
 
@@ -76,7 +80,7 @@ EVENTS = (
     "move_damping",              # from: an address moves to and fro and is kept at `from`
     "source_elsewhere",          # from: the port uses an address that is fixed on `from`
     "loop_guard",                # other, guest, blocked_s: the guest forwards between these two of its ports
-    "ip_binding",
+    "ip_binding",                # monitored: whether it was let pass
     "dhcp_server",
     "router_advertisement",
 )

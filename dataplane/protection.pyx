@@ -3,12 +3,18 @@
 The settings are those of storm control and of the guards; the words are those of messages.PORT_DEFAULTS.
 """
 
-from dataplane.state cimport BLOCK_NS, F_STORM_CONTROL, STORM_KINDS, PortState
-from dataplane.tables.event_ring cimport EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_read
+from dataplane.state cimport (
+    BLOCK_NS, F_GUARDS, F_STORM_CONTROL, GUARD_ACCEPT, GUARD_MONITOR, GUARD_REJECT, STORM_KINDS, PortState,
+)
+from dataplane.tables.bindings cimport BINDINGS_MAX, Bindings
+from dataplane.tables.event_ring cimport EVENT_IP_BINDING, EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_read
 from dataplane.tables.token_bucket cimport PACKET_NEVER, TokenBucket
+
+import ipaddress
 
 from dataplane.messages import EVENTS
 
+GUARDS = {"accept": GUARD_ACCEPT, "reject": GUARD_REJECT, "monitor": GUARD_MONITOR}
 STORM_WORDS = ("broadcast", "multicast", "unknown_unicast")
 # A bucket holds a tenth of a second, so that what one port starts cannot busy the switch for long; and never less than
 # what a guest says all at once when it boots (ARP, DHCP, MLD, neighbour discovery).
@@ -34,6 +40,22 @@ cdef int bucket_fill(TokenBucket *bucket, pps) except -1:
     return 0
 
 
+cdef int bindings_fill(Bindings *bindings, addresses) except -1:
+    """The host part of each of `addresses`."""
+    for text in addresses:
+        address = ipaddress.ip_interface(text).ip
+        if (bindings.n_v4 if address.version == 4 else bindings.n_v6) == BINDINGS_MAX:
+            raise ValueError(f"a port is bound to at most {BINDINGS_MAX} addresses of each IP version")
+        if address.version == 4:
+            bindings.v4[bindings.n_v4] = int(address)
+            bindings.n_v4 += 1
+        else:
+            bindings.v6[bindings.n_v6][0] = int(address) >> 64
+            bindings.v6[bindings.n_v6][1] = int(address) & 0xFFFFFFFFFFFFFFFF
+            bindings.n_v6 += 1
+    return 0
+
+
 cdef int protection_fill(PortState *state, dict config) except -1:
     """Translate the protecting half of a port's configuration; adds to `state.features`."""
     cdef int kind
@@ -46,6 +68,12 @@ cdef int protection_fill(PortState *state, dict config) except -1:
             bucket_fill(&state.protection.storm[kind], storm.get(STORM_WORDS[kind]))
         state.protection.storm_blocks = storm.get("action") == "block"
         state.features |= F_STORM_CONTROL
+    bindings_fill(&state.protection.bindings, config["addresses"])
+    state.protection.ip_binding = GUARDS[config["ip_binding"]]
+    state.protection.dhcp_server = GUARDS[config["dhcp_server"]]
+    state.protection.router_advertisement = GUARDS[config["router_advertisement"]]
+    if state.protection.ip_binding | state.protection.dhcp_server | state.protection.router_advertisement:
+        state.features |= F_GUARDS
     return 0
 
 
@@ -74,5 +102,7 @@ cdef list events_take(EventRing *ring, dict configs):
         if event.what == EVENT_STORM_CONTROL:
             message["kind"] = STORM_WORDS[event.kind]
             message["blocked_s"] = BLOCK_NS // 1_000_000_000 if (config["storm_control"] or {}).get("action") == "block" else 0
+        if event.what >= EVENT_IP_BINDING:
+            message["monitored"] = event.kind == GUARD_MONITOR
         taken.append(message)
     return taken

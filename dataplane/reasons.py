@@ -39,6 +39,10 @@ REASONS: tuple[tuple[str, str], ...] = (
                            "does not let through."),
     ("storm_control", "The port sent more broadcasts, multicasts or frames to nobody known than its `storm_control` allows in a "
                       "second, or is blocked for a few seconds because it did."),
+    ("ip_binding", "In ARP, IPv4 or IPv6 the port claims an address that is not among its `addresses`, or hides it from us."),
+    ("dhcp_server", "The port answers DHCP requests, or sends what may be such an answer, and its `dhcp_server` is `reject`."),
+    ("router_advertisement", "The port sends router advertisements or redirects, or what may be one, and its "
+                             "`router_advertisement` is `reject`."),
 )
 
 NUMBERS = {name: number for number, (name, _) in enumerate(REASONS)}

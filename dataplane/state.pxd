@@ -11,6 +11,7 @@ from dataplane.frames.frame cimport Burst
 from dataplane.frames.pool cimport KeptFrame, Pool
 from dataplane.ports.port cimport PortDriver, TxBurst
 from dataplane.reasons cimport PASS, Reason
+from dataplane.tables.bindings cimport Bindings
 from dataplane.tables.event_ring cimport EVENTS_N, Event, EventRing, event_write
 from dataplane.tables.fdb cimport Fdb
 from dataplane.tables.flood_groups cimport FloodGroup
@@ -40,12 +41,16 @@ cdef enum:                       # PortState.unknown_unicast
 cdef enum:                       # PortState.features: policies that this port has switched on
     F_PORT_SECURITY = 1
     F_STORM_CONTROL = 256
+    F_GUARDS = 512               # ip_binding, dhcp_server or router_advertisement
 
 cdef enum:                       # PortState.state
     PORT_UP, PORT_WAITING, PORT_DOWN, PORT_BROKEN
 
 cdef enum:                       # Protection.storm, Event.kind
     STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN_UNICAST, STORM_KINDS
+
+cdef enum:                       # the guards of Protection
+    GUARD_ACCEPT, GUARD_REJECT, GUARD_MONITOR
 
 cdef enum:
     BLOCK_NS = 5000000000        # how long a port stays closed that was blocked by a policy
@@ -54,6 +59,10 @@ cdef enum:
 cdef struct Protection:          # settings of the policies that protect others from this port; read if a feature bit says so
     TokenBucket storm[STORM_KINDS]
     uint8_t storm_blocks         # `action: block`
+    uint8_t ip_binding           # GUARD_*
+    uint8_t dhcp_server
+    uint8_t router_advertisement
+    Bindings bindings            # the port's `addresses`
 
 cdef struct PortState:
     # What ingress and learning read, in the first lines.
