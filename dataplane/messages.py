@@ -48,16 +48,25 @@ PORT_DEFAULTS: dict[str, Any] = {
     "nic": None,
     "attach": "tap",             # the topology's word, carried for whoever asks
     "interface": "",             # the kernel interface behind the port
+    # Membership is for egress (IEEE 802.1Q-2018 8.8.10); `pvid` alone is for ingress.  So a private VLAN is an asymmetric one
+    # (annex F): an isolated port has its secondary as `pvid` and only the primary in `untagged`.
     "vlan": {"pvid": 0, "untagged": [0], "tagged": [], "admit_tagged": False, "transparent": False},
     "isolated": False,
+    "split_horizon": "",         # ports with the same word here never exchange frames
+    "promiscuous_mode": "reject",    # accept: the port also gets every frame of its VLANs; monitor: count what it would get
+    "mac_changes": "reject",     # while `effective_mac` differs from the own address: drop what is sent to the port
+    "forged_transmits": "reject",    # accept: frames from addresses that are not the port's own enter; monitor: and are counted
     "learning": "on",            # first | off | on
     "mac": "",                   # registered address: a static entry when learning is `off`
+    "effective_mac": "",         # the address that the guest has set on its adapter, as QEMU says; "" when nobody says
+    "allowed_macs": [],          # addresses that the port may use beside its own (VRRP, CARP, nested guests)
     "max_macs": 64,
     "when_full": "drop",         # drop | forward
     "unknown_unicast": "flood",  # uplink | flood | drop: what becomes of this port's frames to nobody known
     "mtu": 1500,
     "link": "up",                # up | down, as the topology says
     "block": False,
+    "reserved_multicast": [],    # of stp, lldp, lacp, eapol, cdp: what the port may send through the switch
     "storm_control": None,       # {"broadcast": pps, "multicast": pps, "unknown_unicast": pps, "action": "drop" | "block"}
     "addresses": [],             # CIDR; their host parts are what `ip_binding` holds the port to
     "ip_binding": "accept",      # reject | accept | monitor
@@ -71,6 +80,8 @@ SWITCH_DEFAULTS: dict[str, Any] = {
     "topology": "",
     "ageing_s": 300,             # IEEE 802.1Q-2018 8.8.3: 10 .. 1 000 000, recommended 300
     "fdb_capacity": 65536,       # entries that fit the table at half load
+    "shared_learning": {},       # VID as text -> VID of the VLAN that it learns with: a private VLAN's secondaries with their primary
+    "mirrors": [],               # {"name", "from": [port, ...], "to": port, "direction": "both" | "ingress" | "egress", "vlans": [VID, ...]}
 }
 
 # What a data plane reports about a port; more keys than `port`, `mac` and `vlan` stand behind each.
