@@ -64,7 +64,7 @@ lint: $(READY)
 	@$(VENV)/bin/pip install -q ruff mypy cython-lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/cython-lint dataplane
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/cython-lint dataplane
 
 build: $(BUILT)
 

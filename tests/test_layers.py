@@ -136,17 +136,22 @@ def test_every_nogil_signature_is_noexcept():
         assert "noexcept" in line or line.strip().startswith("cdef extern"), f"{path}: {line}"
 
 
+def loaded_by(*names: str) -> set[str]:
+    """The top-level packages in memory once `names` are imported, in a process of its own."""
+    code = f"import sys, {', '.join(names)}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
 def test_the_data_plane_loads_nothing_from_outside():
     """What a data plane has in memory: no scapy, no pyroute2, no web server, no vswitch."""
-    code = "import sys, dataplane.process, dataplane.ports.packet, dataplane.ports.tun; print(*{n.split('.')[0] for n in sys.modules})"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    loaded = loaded_by("dataplane.process", "dataplane.ports.packet", "dataplane.ports.tun")
     assert "dataplane" in loaded
     assert not loaded & (OUTSIDE | {"vswitch"})
 
 
 def test_vswitchd_loads_no_test_or_drawing_library():
-    code = "import sys, vswitch.daemon.main, vswitch.daemon.api; print(*{n.split('.')[0] for n in sys.modules})"
-    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+    loaded = loaded_by("vswitch.daemon.main", "vswitch.daemon.api")
     assert "fastapi" in loaded
     assert not loaded & {"scapy", "matplotlib", "networkx", "textual", "hypothesis", "pytest"}
 

@@ -1,6 +1,6 @@
 """Learning, flooding, unicast, moves, ageing: what makes it a switch."""
 
-from tests.support.frames import A, B, BROADCAST, C, D, UNKNOWN, frame
+from tests.support.frames import BROADCAST, UNKNOWN, A, B, C, D, frame
 from tests.support.memory_switch import MemorySwitch, vlan_config
 
 

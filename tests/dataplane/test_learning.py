@@ -1,6 +1,6 @@
 """`learning: off | first | on`: whose source addresses a port may use, and where an address may be learned."""
 
-from tests.support.frames import A, B, BROADCAST, C, frame
+from tests.support.frames import BROADCAST, A, B, C, frame
 
 
 def test_a_registered_address_is_known_before_its_first_frame(switch):
@@ -72,7 +72,8 @@ def test_a_registered_address_takes_it_from_whoever_learned_it(switch):
 def test_group_and_zero_sources_are_dropped(switch):
     switch.port("a")
     switch.port("b")
-    for source, reason in ((BROADCAST, "source_group"), ("01:00:5e:00:00:01", "source_group"), ("00:00:00:00:00:00", "source_zero")):
+    reasons = {BROADCAST: "source_group", "01:00:5e:00:00:01": "source_group", "00:00:00:00:00:00": "source_zero"}
+    for source, reason in reasons.items():
         before = switch.drops("a").get(reason, 0)
         switch.send("a", frame(src=source))
         assert switch.drops("a")[reason] == before + 1

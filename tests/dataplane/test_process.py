@@ -64,7 +64,8 @@ def test_it_says_who_it_is_and_hands_the_tables_out(running):
 
 
 def test_a_refused_request_is_an_answer_and_the_next_one_works(running):
-    for request in ({"do": "nonsense"}, {"do": "port_add", "config": {"name": "a", "colour": "red"}}, {"do": "port_remove", "port": "x"}):
+    unknown_key = {"do": "port_add", "config": {"name": "a", "colour": "red"}}
+    for request in ({"do": "nonsense"}, unknown_key, {"do": "port_remove", "port": "x"}):
         reply, _ = running.ask(**request)
         assert "error" in reply
     assert running.ask("port_add", config={"name": "a"})[0] == {"id": 1, "ok": {}}
