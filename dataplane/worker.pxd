@@ -2,6 +2,9 @@
 
 from dataplane.state cimport PortState, SwitchState
 
+cdef enum:
+    WAKE = 0x7FFFFFFF            # epoll data of the mailbox's eventfd
+
 cdef void worker_run(SwitchState *switch) noexcept nogil
 cdef void worker_serve_all(SwitchState *switch) noexcept nogil
 cdef void worker_reopen(SwitchState *switch) noexcept nogil

@@ -26,7 +26,6 @@ from dataplane.tables.fdb cimport FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old
 
 cdef enum:
     EVENTS_MAX = 64
-    WAKE = 0x7FFFFFFF            # epoll data of the mailbox's eventfd
     ROUNDS_WITHOUT_EPOLL = 8     # while some port is known to be ready
     SWEEP_BUCKETS = 4096         # 256 KiB of table per round: about 20 us
 

@@ -1,0 +1,68 @@
+"""A port of the switch on the cold side: its configuration, its driver, its state on the path."""
+
+import importlib
+
+from libc.stdlib cimport free
+
+from dataplane.ports.port cimport Port
+from dataplane.reasons cimport PASS
+from dataplane.state cimport PORT_UP, PORTS_MAX, PortState
+from dataplane.sys.compiler cimport allocate_lines
+
+import errno
+
+from dataplane import reasons
+from dataplane.mac import mac_text
+
+STATES = ("up", "waiting", "down", "broken")
+DRIVERS = ("memory", "packet", "tun", "vhost_user")
+
+
+def driver_open(config, fds):
+    """A driver of the kind that `config` names; owns `fds` when it returns."""
+    kind = config["driver"]
+    if kind not in DRIVERS:
+        raise ValueError(f"there is no driver {kind!r}")
+    module = importlib.import_module(f"dataplane.ports.{kind}")
+    return getattr(module, "".join(part.capitalize() for part in kind.split("_")) + "Port")(config, fds)
+
+
+def free_index(index, taken):
+    """`index`, or with -1 the first that is not `taken`."""
+    if index >= PORTS_MAX:
+        raise ValueError(f"port index {index} is over {PORTS_MAX - 1}")
+    if index in taken:
+        raise FileExistsError(errno.EEXIST, "there is a port with this index", str(index))
+    if index >= 0:
+        return index
+    for index in range(PORTS_MAX):
+        if index not in taken:
+            return index
+    raise OSError(errno.ENOSPC, f"a switch has at most {PORTS_MAX} ports")
+
+
+cdef class AttachedPort:
+    def __cinit__(self, config, Port driver):
+        self.config = config
+        self.driver = driver
+        self.state = <PortState *>allocate_lines(sizeof(PortState))
+        if self.state == NULL:
+            raise MemoryError
+
+    def as_listed(self):
+        """What messages.py says of a port in the answer to `ports`."""
+        state = "waiting" if self.state.state == PORT_UP and not self.state.has_carrier else STATES[self.state.state]
+        blocked = self.state.blocked_reason
+        return {
+            "config": self.config,
+            "state": state,
+            "errno": self.state.error,
+            "mac": mac_text(self.state.addresses[0]) if self.state.n_addresses else "",
+            "blocked": reasons.NAMES[blocked] if blocked != PASS else "",
+            "fds": list(self.driver.fds),
+        }
+
+    def __dealloc__(self):
+        if self.state != NULL:
+            free(self.state.vlan.members)
+            free(self.state)

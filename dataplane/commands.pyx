@@ -1,0 +1,138 @@
+"""What the worker does for the control side between two bursts.
+
+Each command is short: while it runs, no frame moves.  Memory is allocated before and freed after it, by the caller.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from dataplane.reasons cimport PASS
+from dataplane.stages.learn cimport forget_entry
+from dataplane.state cimport LEARNING_FIRST, PORT_DOWN, STORM_KINDS, PortState, SwitchState
+from dataplane.sys.compiler cimport counter_add
+from dataplane.tables.fdb cimport FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
+from dataplane.tables.flood_groups cimport FloodGroup
+from dataplane.worker cimport flush_entries, release_queue
+
+
+cdef void command_stop(SwitchState *switch, void *argument) noexcept nogil:
+    switch.is_running = 0
+
+
+cdef void command_add(SwitchState *switch, void *argument) noexcept nogil:
+    cdef PortState *port = <PortState *>argument
+    switch.ports[port.index] = port
+
+
+cdef void command_remove(SwitchState *switch, void *argument) noexcept nogil:
+    cdef PortState *port = <PortState *>argument
+    cdef uint32_t i, n = 0
+    flush_entries(switch, port.index, -1, False)
+    release_queue(switch, port)
+    for i in range(switch.n_ready_ports):
+        if switch.ready_ports[i] != port.index:
+            switch.ready_ports[n] = switch.ready_ports[i]
+            n += 1
+    switch.n_ready_ports = n
+    switch.ports[port.index] = NULL
+
+
+cdef void protection_change(PortState *port, PortState *wanted) noexcept nogil:
+    """Take new settings over.  What was spent stays spent and a block goes on: the guest itself can provoke some changes."""
+    cdef int kind
+    for kind in range(STORM_KINDS):
+        wanted.protection.storm[kind].paid_until_ns = port.protection.storm[kind].paid_until_ns
+    port.protection = wanted.protection
+    port.admin_reason = wanted.admin_reason
+    port.closed_reason = port.admin_reason if port.admin_reason != PASS else port.blocked_reason
+
+
+cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
+    cdef PortChange *change = <PortChange *>argument
+    cdef PortState *port = change.port
+    cdef PortState *wanted = change.wanted
+    if change.forgets:
+        flush_entries(switch, port.index, -1, False)
+    port.vlan, wanted.vlan = wanted.vlan, port.vlan
+    port.role = wanted.role
+    port.features = wanted.features
+    protection_change(port, wanted)
+    port.has_carrier = wanted.has_carrier and port.state != PORT_DOWN
+    port.frame_length_max = wanted.frame_length_max
+    port.apart = wanted.apart
+    port.learning = wanted.learning
+    port.when_full_forwards = wanted.when_full_forwards
+    port.unknown_unicast = wanted.unknown_unicast
+    port.max_macs = wanted.max_macs
+    port.last_source_key = 0
+    if change.forgets:
+        port.n_addresses = wanted.n_addresses
+        memcpy(port.addresses, wanted.addresses, sizeof(port.addresses))
+
+
+cdef void command_groups(SwitchState *switch, void *argument) noexcept nogil:
+    cdef GroupChange *change = <GroupChange *>argument
+    cdef FloodGroup *old
+    cdef uint32_t i
+    for i in range(change.n):
+        old = switch.groups[change.vids[i]]
+        switch.groups[change.vids[i]] = change.groups[i]
+        change.groups[i] = old
+
+
+cdef void command_flush(SwitchState *switch, void *argument) noexcept nogil:
+    cdef Flush *flush = <Flush *>argument
+    flush_entries(switch, flush.port_index, flush.vid, flush.keep_static)
+
+
+cdef void command_static(SwitchState *switch, void *argument) noexcept nogil:
+    """A static entry takes the address from whoever had learned it; another static one stays."""
+    cdef StaticEntry *wanted = <StaticEntry *>argument
+    cdef FdbEntry *entry = fdb_find(&switch.fdb, wanted.key)
+    wanted.is_done = True
+    if entry != NULL:
+        if entry.kind == FDB_STATIC:
+            wanted.is_done = entry.port == wanted.port
+            return
+        forget_entry(switch, entry)
+    wanted.is_done = fdb_insert(&switch.fdb, wanted.key, wanted.port, FDB_STATIC, switch.now_s) != NULL
+
+
+cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil:
+    """Give a port back what a predecessor of this process had learned for it."""
+    cdef PortState *port = <PortState *>argument
+    cdef uint64_t at
+    cdef uint32_t way
+    cdef FdbEntry *entry
+    for at in range(switch.fdb.mask + 1):
+        for way in range(FDB_WAYS):
+            entry = &switch.fdb.buckets[at].entries[way]
+            if entry.key == 0 or entry.port != port.index:
+                continue
+            if entry.kind == 0:
+                port.n_learned += 1
+            elif entry.kind == FDB_PINNED and port.learning == LEARNING_FIRST:
+                port.addresses[0] = entry.key >> 16
+                port.n_addresses = 1
+
+
+cdef void command_dump(SwitchState *switch, void *argument) noexcept nogil:
+    cdef Dump *dump = <Dump *>argument
+    cdef uint32_t way
+    cdef FdbEntry *entry
+    while dump.at <= switch.fdb.mask and dump.at < dump.end and dump.n + FDB_WAYS <= dump.room:
+        for way in range(FDB_WAYS):
+            entry = &switch.fdb.buckets[dump.at].entries[way]
+            if entry.key and not entry_is_old(&switch.fdb, entry, switch.now_s):
+                dump.entries[dump.n] = entry[0]
+                dump.n += 1
+        dump.at += 1
+
+
+cdef void command_overrun(SwitchState *switch, void *argument) noexcept nogil:
+    cdef Overrun *overrun = <Overrun *>argument
+    counter_add(&overrun.port.counters.rx_overrun, overrun.n)
+
+
+cdef void command_ageing(SwitchState *switch, void *argument) noexcept nogil:
+    switch.fdb.ageing_s = (<uint32_t *>argument)[0]

@@ -1,0 +1,43 @@
+"""What the worker reports, as messages; the words are those of messages.EVENTS.
+
+Threads: the main thread reads what the worker has written into the ring.
+"""
+
+from dataplane.state cimport BLOCK_NS, GUARD_MONITOR
+from dataplane.tables.event_ring cimport EVENT_IP_BINDING, EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_read
+
+from dataplane.mac import mac_text
+from dataplane.messages import EVENTS
+from dataplane.settings import STORM_WORDS
+
+assert EVENTS_N == len(EVENTS), "event_ring.pxd and messages.py differ"
+
+
+cdef void events_open(EventRing *ring):
+    """Ten reports a second of all ports together, and 64 at once: what a person can follow."""
+    ring.budget.packet_ns = 100_000_000
+    ring.budget.depth_ns = 63 * ring.budget.packet_ns
+
+
+cdef list events_take(EventRing *ring, dict configs):
+    """The events in `ring` as messages; `configs` maps an index to its port's configuration.  Those of ports that are gone
+    say nothing any more."""
+    cdef Event event
+    taken = []
+    while event_read(ring, &event):
+        config = configs.get(event.port)
+        if config is None:
+            continue
+        message = {
+            "event": EVENTS[event.what],
+            "port": config["name"],
+            "mac": mac_text(event.source_key >> 16),
+            "vlan": event.source_key & 0xFFF,
+        }
+        if event.what == EVENT_STORM_CONTROL:
+            message["kind"] = STORM_WORDS[event.kind]
+            message["blocked_s"] = BLOCK_NS // 1_000_000_000 if (config["storm_control"] or {}).get("action") == "block" else 0
+        if event.what >= EVENT_IP_BINDING:
+            message["monitored"] = event.kind == GUARD_MONITOR
+        taken.append(message)
+    return taken

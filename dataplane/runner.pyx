@@ -1,0 +1,155 @@
+"""The control side's hold on the worker: its memory, its thread, and commands for it.
+
+Threads: any may call; one command at a time.  The worker executes it between two bursts, or, while none runs (tests), the
+caller does.
+"""
+
+import errno
+import threading
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+from dataplane.commands cimport command_stop
+from dataplane.events cimport events_open
+from dataplane.frames.pool cimport Buffer, KeptFrame, Pool
+from dataplane.state cimport NEVER_NS, PORT_DOWN, PORTS_MAX, Command, PortState, SwitchState
+from dataplane.sys.compiler cimport allocate_lines, clock_ns, read_tsc, store_release_u32
+from dataplane.sys.epoll cimport (
+    EFD_CLOEXEC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, close, epoll_create1, epoll_ctl, epoll_event, eventfd, read, write,
+)
+from dataplane.worker cimport WAKE, serve_port, worker_reopen, worker_run, worker_sweep
+
+cdef enum:
+    POOL_BUFFERS = 4096          # 8 MiB, touched only when used
+    POOL_FRAMES = 4096
+
+
+cdef int pool_open(Pool *pool) except -1:
+    cdef uint64_t i
+    cdef uint8_t *memory = <uint8_t *>malloc(POOL_BUFFERS * sizeof(Buffer) + POOL_FRAMES * sizeof(KeptFrame))
+    if memory == NULL:
+        raise MemoryError
+    pool.memory = memory
+    for i in range(POOL_BUFFERS):
+        (<Buffer *>memory)[i].next = pool.free_buffers
+        pool.free_buffers = &(<Buffer *>memory)[i]
+    pool.n_free_buffers = POOL_BUFFERS
+    memory += POOL_BUFFERS * sizeof(Buffer)
+    for i in range(POOL_FRAMES):
+        (<KeptFrame *>memory)[i].next = pool.free_frames
+        pool.free_frames = &(<KeptFrame *>memory)[i]
+    return 0
+
+
+cdef int epoll_open(SwitchState *switch) except -1:
+    cdef epoll_event event
+    switch.epoll_fd = epoll_create1(EPOLL_CLOEXEC)
+    switch.event_fd = eventfd(0, EFD_CLOEXEC)
+    switch.mailbox.wake_fd = eventfd(0, EFD_CLOEXEC)
+    switch.mailbox.done_fd = eventfd(0, EFD_CLOEXEC)
+    event.events = EPOLLIN
+    event.data.u64 = WAKE
+    if epoll_ctl(switch.epoll_fd, EPOLL_CTL_ADD, switch.mailbox.wake_fd, &event):
+        raise OSError(errno.EIO, "epoll_ctl")
+    return 0
+
+
+cdef class Runner:
+    def __cinit__(self):
+        self.lock = threading.Lock()
+        self.thread = None
+        self.switch = <SwitchState *>allocate_lines(sizeof(SwitchState))
+        if self.switch == NULL:
+            raise MemoryError
+        self.switch.epoll_fd = -1
+        self.switch.reopen_ns = NEVER_NS
+        events_open(&self.switch.events)
+        pool_open(&self.switch.pool)
+        epoll_open(self.switch)
+        self.switch.now_ns = clock_ns()
+        self.switch.now_s = <uint32_t>(self.switch.now_ns // 1000000000)
+
+    cdef call(self, Command command, void *argument):
+        """Have `command` executed between two bursts and wait for its end."""
+        cdef uint64_t one = 1
+        with self.lock:
+            if not self.switch.is_running:
+                command(self.switch, argument)
+                return
+            self.switch.mailbox.command = command
+            self.switch.mailbox.argument = argument
+            store_release_u32(&self.switch.mailbox.is_full, 1)
+            with nogil:
+                write(self.switch.mailbox.wake_fd, &one, sizeof(one))
+                read(self.switch.mailbox.done_fd, &one, sizeof(one))
+
+    @property
+    def is_running(self):
+        return self.thread is not None
+
+    def start(self, owner):
+        """Start the worker's thread, which keeps `owner`, and so all memory that it reads, alive."""
+        if self.thread is not None:
+            raise RuntimeError("the worker runs already")
+        self.switch.is_running = 1
+        self.thread = threading.Thread(target=self._run, args=(owner,), name="worker", daemon=True)
+        self.thread.start()
+
+    def _run(self, owner):
+        with nogil:
+            worker_run(self.switch)
+
+    def stop(self):
+        """End the worker's thread; harmless when none runs."""
+        if self.thread is None:
+            return
+        self.call(command_stop, NULL)
+        self.thread.join()
+        self.thread = None
+
+    def set_time(self, now_ns):
+        """Move the clock of a switch without a worker."""
+        self.switch.now_ns = now_ns
+        self.switch.now_s = <uint32_t>(now_ns // 1000000000)
+
+    cdef serve_until_idle(self, list indices):
+        """One burst from each port in turn, as often as one of them has something."""
+        cdef PortState *port
+        cdef bint busy = True
+        worker_sweep(self.switch, self.switch.fdb.mask + 1)
+        worker_reopen(self.switch)
+        while busy:
+            busy = False
+            for index in indices:
+                port = self.switch.ports[<int>index]
+                if port.state != PORT_DOWN and serve_port(self.switch, port):
+                    busy = True
+
+    cdef unsigned long spin(self, list indices, unsigned long n_rounds, unsigned long *cycles):
+        """Serve the ports in turn for `n_rounds` rounds; how many frames, and in how many TSC `cycles`."""
+        cdef unsigned long i, n_frames = 0
+        cdef uint32_t k, n_ports = <uint32_t>len(indices)
+        cdef PortState *ports[PORTS_MAX]
+        cdef uint64_t started
+        for k in range(n_ports):
+            ports[k] = self.switch.ports[<int>indices[k]]
+        with nogil:
+            started = read_tsc()
+            for i in range(n_rounds):
+                for k in range(n_ports):
+                    n_frames += serve_port(self.switch, ports[k])
+            cycles[0] = read_tsc() - started
+        return n_frames
+
+    def __dealloc__(self):
+        cdef int vid
+        if self.switch == NULL:
+            return
+        for vid in range(4096):
+            free(self.switch.groups[vid])
+        if self.switch.epoll_fd >= 0:
+            for fd in (self.switch.epoll_fd, self.switch.event_fd, self.switch.mailbox.wake_fd, self.switch.mailbox.done_fd):
+                close(fd)
+        free(self.switch.pool.memory)
+        free(self.switch)
