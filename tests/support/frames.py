@@ -23,3 +23,8 @@ def tag(vid: int, pcp: int = 0, tpid: int = 0x8100) -> bytes:
 def frame(dst: str = BROADCAST, src: str = A, *, tags: bytes = b"", ethertype: int = 0x88B5, payload: bytes = bytes(46)) -> bytes:
     """An Ethernet frame without FCS; 0x88B5 is the EtherType for local experiments (IEEE 802)."""
     return mac(dst) + mac(src) + tags + ethertype.to_bytes(2, "big") + payload
+
+
+def made_up(number: int, prefix: int = 0x06) -> str:
+    """A made-up station address."""
+    return f"{prefix:02x}:" + ":".join(f"{number >> shift & 0xFF:02x}" for shift in (32, 24, 16, 8, 0))
