@@ -109,14 +109,18 @@ PATTERNS = {
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_no_pattern_of_addresses_collides(pattern):
-    """A03: the table takes as many as it promises, whatever they look like; a lookup reads two lines at the most."""
-    n = 4096
-    with MemorySwitch(fdb_capacity=n) as switch:
-        switch.port("a", max_macs=n, unknown_unicast="drop")
-        for start in range(0, n, 64):
-            switch.send("a", *[frame(UNKNOWN, made_up(PATTERNS[pattern](at))) for at in range(start, start + 64)])
-        assert switch.drops("a") == {"unknown_unicast": n}
-        assert len(switch.fdb()) == n
+    """A03: the table takes as many as it promises, whatever they look like and whatever its secret is.
+
+    Once in thirty tables, a weaker hash failed here.
+    """
+    n = 2048
+    frames = [frame(UNKNOWN, made_up(PATTERNS[pattern](at))) for at in range(n)]
+    for _ in range(20):
+        with MemorySwitch(fdb_capacity=n) as switch:
+            switch.port("a", max_macs=n, unknown_unicast="drop")
+            switch.send("a", *frames)
+            assert switch.drops("a") == {"unknown_unicast": n}
+            assert switch.core.n_entries == n
 
 
 def test_where_an_address_lies_in_the_table_differs_from_switch_to_switch():
