@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ovs import lacks_ovs
+
 
 def lacks_namespaces() -> str:
     if os.geteuid():
@@ -24,7 +26,7 @@ def lacks_qemu() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for marker, reason in (("netns", lacks_namespaces()), ("qemu", lacks_qemu())):
+    for marker, reason in (("netns", lacks_namespaces()), ("qemu", lacks_qemu()), ("ovs", lacks_ovs())):
         for item in items:
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,4 +1,4 @@
-"""A network namespace for each test that asks for one."""
+"""A network namespace for each test that asks for one, and a switch in this process for those that ask for one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.memory_switch import MemorySwitch
 from tests.support.scratch import Scratch, scratch_namespace
 
 numbers = itertools.count()
@@ -18,3 +19,9 @@ def scratch() -> Iterator[Scratch]:
     """An empty namespace, gone after the test with everything in it."""
     with scratch_namespace(f"vs-test-{os.getpid()}-{next(numbers)}") as namespace:
         yield namespace
+
+
+@pytest.fixture
+def switch() -> Iterator[MemorySwitch]:
+    with MemorySwitch() as switch:
+        yield switch
