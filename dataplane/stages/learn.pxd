@@ -26,36 +26,38 @@ cdef inline void forget_entry(SwitchState *switch, FdbEntry *entry) noexcept nog
     fdb_remove(&switch.fdb, entry)
 
 
-cdef inline Reason learn_new(SwitchState *switch, PortState *port, const Frame *frame) noexcept nogil:
-    """Enter a source that the table does not hold."""
+cdef inline bint port_learns(const PortState *port, uint64_t mac) noexcept nogil:
+    """Whether the table remembers `mac` for `port`: not if forged frames are merely let through."""
+    if port.learning == LEARNING_ON or port_owns(port, mac):
+        return True
+    return port.learning == LEARNING_FIRST and port.n_addresses == 0
+
+
+cdef inline FdbEntry *learn_new(SwitchState *switch, PortState *port, const Frame *frame) noexcept nogil:
+    """Enter a source that the table does not hold; NULL when the port's quota or the table is full."""
     cdef uint8_t kind = 0
     cdef FdbEntry *entry
-    if port.learning == LEARNING_ON:
-        if port.n_learned >= port.max_macs:
-            return PASS if port.when_full_forwards else DROP_MAX_MACS
-    elif not port_owns(port, frame.source_key >> 16):
-        # Not the port's own: either forged frames are allowed and not learned, or it is the first to be pinned.
-        if port.learning == LEARNING_OFF or port.n_addresses:
-            return PASS
-        port.addresses[0] = frame.source_key >> 16
-        port.n_addresses = 1
+    if port.learning == LEARNING_ON and port.n_learned >= port.max_macs:
+        return NULL
     if port.learning == LEARNING_OFF:
         kind = FDB_STATIC
     elif port.learning == LEARNING_FIRST:
         kind = FDB_PINNED
     entry = fdb_insert(&switch.fdb, frame.source_key, port.index, kind, switch.now_s)
     if entry == NULL:
-        return PASS if port.when_full_forwards else DROP_MAX_MACS
+        return NULL
+    if kind == FDB_PINNED and port.n_addresses == 0:
+        port.addresses[0] = frame.source_key >> 16
+        port.n_addresses = 1
     if kind == 0:
         port.n_learned += 1
     counter_add(&port.counters.learned, 1)
-    return PASS
+    return entry
 
 
 cdef inline Reason learn_source(SwitchState *switch, PortState *port, const Frame *frame, uint64_t hash) noexcept nogil:
     """Learn, move or refresh the source of one frame, or say why it may not be where it is."""
     cdef FdbEntry *entry = fdb_find_hashed(&switch.fdb, frame.source_key, hash)
-    cdef Reason reason = PASS
     # Nearly every frame ends here: the entry has been refreshed in this second already.  Writing every time would keep
     # its line dirty in this core's cache.
     if vs_likely(entry != NULL) and entry.port == port.index and entry.seen_s == switch.now_s:
@@ -67,23 +69,25 @@ cdef inline Reason learn_source(SwitchState *switch, PortState *port, const Fram
         counter_add(&switch.ports[entry.port].counters.expired, 1)
         forget_entry(switch, entry)
         entry = NULL
+    # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing).
+    if entry != NULL and entry.port != port.index and entry.kind:
+        return DROP_SOURCE_ELSEWHERE
+    if not port_learns(port, frame.source_key >> 16):
+        return PASS
     if entry != NULL and entry.port != port.index:
-        # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing).
-        if entry.kind:
-            return DROP_SOURCE_ELSEWHERE
         if port.learning == LEARNING_ON and port.n_learned >= port.max_macs:
             return PASS if port.when_full_forwards else DROP_MAX_MACS
         forget_entry(switch, entry)
         entry = NULL
         counter_add(&port.counters.moved, 1)
     if entry == NULL:
-        reason = learn_new(switch, port, frame)
-    else:
-        entry.seen_s = switch.now_s
-    if reason == PASS:
-        port.last_source_key = frame.source_key
-        port.last_source_s = switch.now_s
-    return reason
+        entry = learn_new(switch, port, frame)
+        if entry == NULL:
+            return PASS if port.when_full_forwards else DROP_MAX_MACS
+    entry.seen_s = switch.now_s
+    port.last_source_key = frame.source_key
+    port.last_source_s = switch.now_s
+    return PASS
 
 
 cdef inline void learn_burst(SwitchState *switch, PortState *port, Burst *burst) noexcept nogil:

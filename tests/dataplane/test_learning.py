@@ -80,3 +80,26 @@ def test_group_and_zero_sources_are_dropped(switch):
     assert switch.sent() == {}
     switch.send("a", frame(src=A))
     assert switch.sent() == {"b": [frame(src=A)]}
+
+
+def test_a_port_that_does_not_learn_takes_no_address_away(switch):
+    switch.port("a")
+    switch.port("b", learning="off")
+    switch.port("c")
+    switch.send("a", frame(src=A))
+    switch.send("b", frame(src=A))
+    assert switch.fdb() == {(0, A, "a")}
+    switch.send("c", frame(src=A))                   # the control: a port that learns does
+    assert switch.fdb() == {(0, A, "c")}
+
+
+def test_a_source_that_was_let_pass_unlearned_is_looked_at_again(switch):
+    """The shortcut for the source heard last must not outlive an address that becomes another port's in the same second."""
+    switch.port("a", max_macs=0, when_full="forward")
+    switch.port("b")
+    switch.send("a", frame(src=C))
+    assert switch.sent() == {"b": [frame(src=C)]}
+    switch.port("c", learning="off", mac=C)
+    switch.send("a", frame(src=C))
+    assert switch.sent() == {}
+    assert switch.drops("a") == {"source_elsewhere": 1}
