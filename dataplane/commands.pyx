@@ -135,4 +135,6 @@ cdef void command_overrun(SwitchState *switch, void *argument) noexcept nogil:
 
 
 cdef void command_ageing(SwitchState *switch, void *argument) noexcept nogil:
+    """A shorter time ends entries at once: they may not hold places of their port's quota until the next second."""
     switch.fdb.ageing_s = (<uint32_t *>argument)[0]
+    switch.fdb.sweep_at = 0

@@ -18,7 +18,7 @@ from dataplane.sys.compiler cimport allocate_lines, clock_ns, read_tsc, store_re
 from dataplane.sys.epoll cimport (
     EFD_CLOEXEC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, close, epoll_create1, epoll_ctl, epoll_event, eventfd, read, write,
 )
-from dataplane.worker cimport WAKE, serve_port, worker_reopen, worker_run, worker_sweep
+from dataplane.worker cimport WAKE, drain_queue, serve_port, worker_reopen, worker_run, worker_sweep
 
 cdef enum:
     POOL_BUFFERS = 4096          # 8 MiB, touched only when used
@@ -119,6 +119,8 @@ cdef class Runner:
         cdef bint busy = True
         worker_sweep(self.switch, self.switch.fdb.mask + 1)
         worker_reopen(self.switch)
+        for index in indices:                        # a memory port has no epoll to say that it has room again
+            drain_queue(self.switch, self.switch.ports[<int>index])
         while busy:
             busy = False
             for index in indices:

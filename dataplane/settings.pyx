@@ -51,6 +51,13 @@ def vlans_of(vlan):
     return {0} if vlan["transparent"] else vids
 
 
+def registered_keys(config):
+    """(VID, MAC) of each address that the configuration fixes on the port."""
+    if not config["mac"] or config["learning"] == "on":
+        return set()
+    return {(vid, mac_number(config["mac"])) for vid in vlans_of(config["vlan"])}
+
+
 cdef int vlan_fill(PortState *state, dict vlan) except -1:
     if len(vlan["untagged"]) > 1:
         raise ValueError("a port has one untagged VLAN at the most")

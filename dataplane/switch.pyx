@@ -28,9 +28,8 @@ from dataplane.sys.compiler cimport allocate_lines, is_debug_build
 from dataplane.sys.epoll cimport EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, epoll_ctl, epoll_event
 
 from dataplane.attached import driver_open, free_index
-from dataplane.mac import mac_number
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
-from dataplane.settings import config_merged, vlans_of
+from dataplane.settings import config_merged, registered_keys, vlans_of
 
 cdef enum:
     STATIC_VLANS_MAX = 64        # a port in more VLANs gets its static entries when its first frame in each arrives
@@ -74,10 +73,8 @@ cdef class Switch:
             config = config_merged(PORT_DEFAULTS, config)
             if config["name"] in self.attached:
                 raise FileExistsError(errno.EEXIST, "there is a port of this name", config["name"])
-            others = [port.config for port in self.attached.values()]
-            config["index"] = free_index(config["index"], {other["index"] for other in others})
-            if sum(other["max_macs"] for other in others) + config["max_macs"] > self.config["fdb_capacity"]:
-                raise OSError(errno.ENOSPC, f"max_macs of all ports is over the table's {self.config['fdb_capacity']}", config["name"])
+            config["index"] = free_index(config["index"], {port.config["index"] for port in self.attached.values()})
+            self._refuse(config)
             driver = driver_open(config, list(fds))
             fds = ()
             self._attach(config, driver)
@@ -119,6 +116,7 @@ cdef class Switch:
         for key in ("index", "driver"):
             if new[key] != port.config[key]:
                 raise ValueError(f"{key} of port {config['name']} cannot change; remove and add it")
+        self._refuse(new)
         # The guest behind the port may be another one now: it has to say its address anew.
         forgets = (
             any(new[key] != port.config[key] for key in ("learning", "mac", "vlan"))
@@ -130,6 +128,15 @@ cdef class Switch:
             self._add_static(port)
         if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role")):
             self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
+
+    cdef _refuse(self, dict config):
+        """Raise OSError if `config` takes what belongs to other ports: their part of the table, or an address."""
+        others = [port.config for name, port in self.attached.items() if name != config["name"]]
+        if sum(other["max_macs"] for other in others) + config["max_macs"] > self.config["fdb_capacity"]:
+            raise OSError(errno.ENOSPC, f"max_macs of all ports is over the table's {self.config['fdb_capacity']}", config["name"])
+        for other in others:
+            if registered_keys(other) & registered_keys(config):
+                raise FileExistsError(errno.EEXIST, f"address {config['mac']} is static on port {other['name']}", config["name"])
 
     cdef _change(self, AttachedPort port, dict config, bint forgets):
         """Give `port` the settings of `config`."""
@@ -176,12 +183,10 @@ cdef class Switch:
 
     cdef _add_static(self, AttachedPort port):
         """Enter the registered address of a port that does not learn, in each of its VLANs."""
-        vids = vlans_of(port.config["vlan"])
-        if not port.config["mac"] or port.config["learning"] == "on" or len(vids) > STATIC_VLANS_MAX:
-            return
-        for vid in vids:
-            if not fdb_enter_static(self.runner, mac_number(port.config["mac"]), vid, port.state.index):
-                raise FileExistsError(errno.EEXIST, f"address {port.config['mac']} is static on another port", port.config["name"])
+        keys = registered_keys(port.config)
+        for vid, mac in keys if len(keys) <= STATIC_VLANS_MAX else ():
+            if not fdb_enter_static(self.runner, mac, vid, port.state.index):
+                raise OSError(errno.ENOSPC, "the table has no room for a static address", port.config["name"])
 
     # The table.
 
