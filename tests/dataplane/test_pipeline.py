@@ -1,0 +1,296 @@
+"""The whole data plane against the reference switch: the same ports, frames and clock for both, chosen at random.
+
+After each step both must agree on what left each port (octet for octet, in order), on the table, and on every counter.
+A failure prints the steps, and the seed that finds them again: `SEED=N pytest tests/dataplane/test_pipeline.py`.
+`VSWITCH_LONG=1` takes a hundred thousand steps instead of some thousand.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from dataplane.switch import DEBUG
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, mac, tag
+from tests.support.memory_switch import SECOND, MemorySwitch, vlan_config
+from tests.support.reference_records import Claims, Frame, Port
+from tests.support.reference_switch import ReferenceSwitch
+from tests.support.said_packets import ADDRESSES, SAID
+
+STEPS_OF_RUN = 50                # of one switch; then a new one
+STEPS_MIN = 100_000 if os.environ.get("VSWITCH_LONG") else 500 if DEBUG else 2000
+SEED = int(os.environ.get("SEED", random.getrandbits(32)))
+
+NAMES = ["a", "b", "c", "d", "e"]
+STATIONS = [A, B, C, D]
+DESTINATIONS = [*STATIONS, *STATIONS, UNKNOWN, BROADCAST, BROADCAST, MULTICAST, "33:33:00:00:00:01",
+                "01:80:c2:00:00:00", "01:80:c2:00:00:0e", "01:80:c2:00:00:10", "01:00:0c:cc:cc:cc"]
+SOURCES = [*STATIONS * 8, "01:00:5e:00:00:01", BROADCAST, "00:00:00:00:00:00"]
+TAGS = [*[b""] * 10, *[tag(10), tag(20, 3)] * 3, tag(0, 5), tag(10, 3), tag(20, 7), tag(30), tag(4094), tag(4095),
+        tag(10) + tag(20), tag(0) + tag(20), tag(20) + tag(10, 1, 0x88A8), tag(10, 0, 0x88A8), tag(20, 0, 0x9100) + tag(10)]
+VLANS = [
+    *[vlan_config()] * 2, *[vlan_config(access=10)] * 2, vlan_config(access=20), *[vlan_config(tagged=[10, 20])] * 2,
+    vlan_config(tagged=[10, (20, 30)], native=10), vlan_config(tagged=[20], native=10), vlan_config(tagged=[(1, 4094)]),
+]
+GUARD = st.sampled_from(["accept", "accept", "reject", "monitor"])
+SETTINGS = {
+    "vlan": st.sampled_from(VLANS),
+    "role": st.sampled_from(["guest", "guest", "host", "uplink"]),
+    "learning": st.sampled_from(["on", "on", "first", "off"]),
+    "mac": st.sampled_from(["", "", A, B, C]),
+    "isolated": st.sampled_from([False, False, True]),
+    "max_macs": st.sampled_from([0, 1, 2, 64, 64]),
+    "when_full": st.sampled_from(["drop", "forward"]),
+    "unknown_unicast": st.sampled_from(["flood", "flood", "uplink", "drop"]),
+    "mtu": st.sampled_from([1500, 1500, 1500, 9000, 100]),
+    "link": st.sampled_from(["up", "up", "up", "down"]),
+    "block": st.sampled_from([False, False, False, True]),
+    "carrier": st.sampled_from([True, True, False]),
+    "storm_control": st.sampled_from([
+        None, None, {"broadcast": 100}, {"multicast": 1, "unknown_unicast": 300}, {"broadcast": 0},
+        {"broadcast": 10, "unknown_unicast": 5, "action": "block"},
+    ]),
+    "addresses": st.sampled_from(ADDRESSES),
+    "ip_binding": GUARD,
+    "dhcp_server": GUARD,
+    "router_advertisement": GUARD,
+}
+# Most ports of one switch talk to each other: what stops traffic altogether comes by a change of its own, and no port has
+# more than a few rules.
+BASIS = {key: SETTINGS[key] for key in ("vlan", "learning", "role", "isolated")}
+EXTRAS = [key for key in SETTINGS if key not in ("link", "block", "carrier", *BASIS)]
+CHANGES = st.sampled_from(sorted(SETTINGS)).flatmap(lambda key: st.fixed_dictionaries({key: SETTINGS[key]}))
+CONFIGS = st.lists(st.sampled_from(EXTRAS), max_size=3, unique=True).flatmap(
+    lambda keys: st.fixed_dictionaries(BASIS | {key: SETTINGS[key] for key in keys})
+)
+
+
+class Wire:
+    """One frame as it is drawn, printed in words."""
+
+    def __init__(self, dst: str, src: str, tags: bytes, said: str, length: int | None) -> None:
+        self.words = f"{src} -> {dst} {tags.hex()} {said!r}{'' if length is None else f' cut to {length}'}"
+        ethertype, payload, self.claims = SAID[said]
+        self.octets = (mac(dst) + mac(src) + tags + ethertype.to_bytes(2, "big") + payload)[:length]
+        if length is not None:               # cut frames say nothing; behind a tag that is cut off, nobody can tell
+            self.claims = Claims(is_hidden=length < 14 + len(tags))
+
+    def __repr__(self) -> str:
+        return f"<{self.words}>"
+
+
+WHOLE = st.builds(
+    Wire, st.sampled_from(DESTINATIONS), st.sampled_from(SOURCES), st.sampled_from(TAGS),
+    st.one_of(st.just("nothing"), st.sampled_from(sorted(SAID))), st.none(),
+)
+CUT = st.builds(
+    Wire, st.sampled_from(DESTINATIONS), st.sampled_from(SOURCES), st.sampled_from(TAGS), st.just("nothing"), st.integers(0, 24),
+)
+FRAMES = st.lists(st.integers(0, 9).flatmap(lambda n: CUT if n == 0 else WHOLE), min_size=1, max_size=4)
+REPEATS = st.sampled_from([1] * 12 + [2, 20, 70, 300])
+PORTS = st.sampled_from(NAMES)
+STATION = st.sampled_from(STATIONS)
+
+
+class BothSwitches(RuleBasedStateMachine):
+    """The data plane and its reference; a rule does the same to both."""
+
+    reference_class: type[ReferenceSwitch] = ReferenceSwitch
+    n_steps = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = {"ageing_s": 10, "fdb_capacity": 256}
+        self.real = MemorySwitch(**config)
+        self.model = self.reference_class(**config)
+        self.checks = True
+
+    @initialize(configs=st.lists(CONFIGS, min_size=3, max_size=len(NAMES)))
+    def begin(self, configs: list[dict[str, Any]]) -> None:
+        for name, config in zip(NAMES, configs, strict=False):
+            self.both("port_add", {"name": name, "index": NAMES.index(name), "max_macs": 16} | config)
+
+    def teardown(self) -> None:
+        self.real.core.close()
+
+    def both(self, verb: str, *arguments: Any) -> None:
+        """Change both; what one refuses the other refuses too."""
+        refused = []
+        for target in (self.real.core, self.model):
+            try:
+                getattr(target, verb)(*arguments)
+                refused.append(False)
+            except OSError:
+                refused.append(True)
+        assert refused[0] == refused[1], f"{verb}{arguments} is refused by one only: data plane, reference: {refused}"
+        self.step({})
+
+    def step(self, arrivals: dict[str, list[Wire]]) -> None:
+        for name, frames in arrivals.items():
+            for wire in frames:
+                self.real.core.driver(name).inject(wire.octets)
+        self.real.core.step(self.real.now_ns)
+        self.model.step(self.real.now_ns, {name: [(w.octets, w.claims) for w in frames] for name, frames in arrivals.items()})
+
+    def known(self, name: str) -> str:
+        """`name`, or a port that exists."""
+        return name if name in self.model.ports else next(iter(self.model.ports))
+
+    @rule(name=PORTS, config=CONFIGS)
+    def add_or_reset_port(self, name: str, config: dict[str, Any]) -> None:
+        if name in self.model.ports:
+            self.both("port_set", {"name": name} | config)
+        else:                                # with its index, or the two could serve their ports in different orders
+            self.both("port_add", {"name": name, "index": NAMES.index(name), "max_macs": 16} | config)
+
+    @rule(name=PORTS, config=CHANGES)
+    def change_port(self, name: str, config: dict[str, Any]) -> None:
+        self.both("port_set", {"name": self.known(name)} | config)
+
+    @rule(name=PORTS)
+    def remove_port(self, name: str) -> None:
+        if len(self.model.ports) > 3:
+            self.both("port_remove", self.known(name))
+
+    @rule(name=PORTS, frames=FRAMES, repeat=REPEATS)
+    def send(self, name: str, frames: list[Wire], repeat: int) -> None:
+        self.step({self.known(name): frames * repeat})
+
+    @rule(arrivals=st.dictionaries(PORTS, FRAMES, min_size=2))
+    def send_from_several(self, arrivals: dict[str, list[Wire]]) -> None:
+        self.step({name: frames for name, frames in arrivals.items() if name in self.model.ports})
+
+    @rule(name=PORTS, station=STATION, to=st.sampled_from(DESTINATIONS), n=st.integers(0, 20), said=st.sampled_from(sorted(SAID)))
+    def send_fitting(self, name: str, station: str, to: str, n: int, said: str) -> None:
+        self.step({self.known(name): [self.fitting(self.known(name), to, station, n, said)]})
+
+    @rule(asker=PORTS, answerer=PORTS, station=STATION, other=STATION, n=st.integers(0, 20))
+    def ask_and_answer(self, asker: str, answerer: str, station: str, other: str, n: int) -> None:
+        asker, answerer = self.known(asker), self.known(answerer)
+        self.step({asker: [self.fitting(asker, other, station, n)], answerer: [self.fitting(answerer, station, other, n)]})
+        self.step({asker: [self.fitting(asker, other, station, n)]})
+
+    def fitting(self, name: str, to: str, station: str, n: int, said: str = "nothing") -> Wire:
+        """A frame with a tag that the port takes; `n` chooses VLAN and priority."""
+        vlan, vids = self.model.ports[name].vlan, sorted(self.model.ports[name].vlans)
+        vid = vids[n % len(vids)]
+        return Wire(to, station, b"" if vid == vlan["pvid"] else tag(vid, n % 8), said, None)
+
+    @rule(ns=st.sampled_from([1, 10_000_000, 200_000_000, SECOND, 4 * SECOND, 5 * SECOND, 9 * SECOND, 10 * SECOND]))
+    def wait(self, ns: int) -> None:
+        self.real.now_ns += ns
+        self.step({})
+
+    @rule(name=PORTS, room=st.sampled_from([None, None, 0, 1, 5]))
+    def receive_slowly(self, name: str, room: int | None) -> None:
+        self.real.core.driver(self.known(name)).room(room)
+        self.model.ports[self.known(name)].room = room
+        self.step({})
+
+    @rule(name=st.one_of(st.none(), PORTS), vid=st.sampled_from([None, 0, 10, 20]))
+    def flush(self, name: str | None, vid: int | None) -> None:
+        self.both("fdb_flush", name and self.known(name), vid)
+
+    @rule(seconds=st.sampled_from([10, 12, 300]))
+    def change_ageing(self, seconds: int) -> None:
+        self.real.core.switch_set({"ageing_s": seconds})
+        self.model.config["ageing_s"] = seconds
+        self.step({})
+
+    @invariant()
+    def same(self) -> None:
+        type(self).n_steps += 1
+        sent = self.real.sent()
+        for name, port in self.model.ports.items():
+            assert sent.get(name, []) == port.out, f"what left port {name}"
+            port.out = []
+            assert numbers_of(self.real.core.counters(name)) == numbers_of_port(port), f"counters of port {name}"
+        assert table_of(self.real) == {
+            (vid, octets.hex(":"), entry.port.name, entry.kind) for (octets, vid), entry in self.model.fdb.items()
+        }
+        self.real.check_balance()
+
+
+COUNTED = ("rx_frames", "rx_bytes", "sent", "kept", "tx_frames", "tx_bytes", "tx_kept", "learned", "moved", "expired")
+
+
+def table_of(switch: MemorySwitch) -> set[tuple[int, str, str, str]]:
+    entries, cursor = switch.core.fdb_entries(room=4096)
+    assert cursor is None
+    return {(e["vlan"], e["mac"], e["port"], "pinned" if e["pinned"] else e["kind"]) for e in entries}
+
+
+def numbers_of(record: dict[str, Any]) -> dict[str, Any]:
+    numbers = {key: record[key] for key in COUNTED}
+    return numbers | {kind: {key: n for key, n in record[kind].items() if n} for kind in ("drops", "tx_drops", "monitored")}
+
+
+def numbers_of_port(port: Port) -> dict[str, Any]:
+    numbers = {key: port.count[key] for key in COUNTED}
+    kinds: dict[str, Counter[str]] = {"drops": port.drops, "tx_drops": port.tx_drops, "monitored": port.monitored}
+    return numbers | {kind: {key: n for key, n in counter.items() if n} for kind, counter in kinds.items()}
+
+
+def run(machine: type[BothSwitches], n_steps: int, number: int = SEED, **options: Any) -> None:
+    print(f"SEED={number}")
+    run_state_machine_as_test(
+        seed(number)(machine),
+        settings=settings(
+            max_examples=n_steps // STEPS_OF_RUN * 5 // 4, stateful_step_count=STEPS_OF_RUN, deadline=None, database=None,
+            print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck), **options,
+        ),
+    )
+
+
+@pytest.mark.timeout(7200)
+def test_the_data_plane_does_what_the_reference_switch_does():
+    BothSwitches.n_steps = 0
+    run(BothSwitches, STEPS_MIN)
+    assert BothSwitches.n_steps >= STEPS_MIN
+
+
+class LearnsElsewhere(ReferenceSwitch):
+    """Lets a registered or pinned address move."""
+
+    def _learn(self, port: Port, frame: Frame) -> str:
+        reason = super()._learn(port, frame)
+        return "" if reason == "source_elsewhere" else reason
+
+
+class LosesPriority(ReferenceSwitch):
+    """Sends every frame with priority 0."""
+
+    def _egress(self, port: Port, frame: Frame, copies: list[tuple[Port, Frame, bytes]]) -> str:
+        frame.tci = frame.tci and frame.tci & 0xFFF
+        return super()._egress(port, frame, copies)
+
+
+class AgesLate(ReferenceSwitch):
+    """Keeps an entry a second too long."""
+
+    def step(self, now_ns: int, arrivals: dict[str, list[tuple[bytes, Claims]]]) -> None:
+        self.config["ageing_s"] += 1
+        super().step(now_ns, arrivals)
+        self.config["ageing_s"] -= 1
+
+
+class MixesReasons(ReferenceSwitch):
+    """Drops the right frames for a wrong reason."""
+
+    def _vlan_ingress(self, port: Port, frame: Frame) -> str:
+        return super()._vlan_ingress(port, frame).replace("vlan_untagged", "vlan_ingress")
+
+
+@pytest.mark.parametrize("wrong", [LearnsElsewhere, LosesPriority, AgesLate, MixesReasons])
+def test_a_difference_is_found(wrong):
+    """The control: the machine can fail.  One rule of the reference is wrong, and the steps that show it are found."""
+    machine = type(f"With{wrong.__name__}", (BothSwitches,), {"reference_class": wrong})
+    with pytest.raises(AssertionError):
+        run(machine, 5000, 1, phases=[Phase.generate])
