@@ -7,6 +7,7 @@ a running vswitchd of this host is not touched.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import shlex
@@ -20,16 +21,16 @@ from pathlib import Path
 
 import rich_click as click
 
-from vswitch.cli._output import say
 from vswitch.errors import ExpectationError, LabError, UsageError
 
 TOPOLOGY = Path("topologies/single-host-dmz.yaml")
 NAME = "single-host-dmz"
 WEB = ("busybox", "wget", "-qO-", "http://10.0.2.2/")
-SSH = ("busybox", "timeout", "3", "busybox", "nc", "10.0.2.2", "22")
+SSH = ("busybox", "nc", "-w", "2", "10.0.2.2", "22")
 PING = ("ping", "-c", "1", "-W", "2")
-LOST = "100% packet loss"
+TIMED_OUT, LOST = "timed out", "100% packet loss"
 PATIENCE_S = 5.0
+NETNS = Path("/run/netns")
 
 
 @click.command("demo", short_help="Show a DMZ on one host with real frames, then take it down.")
@@ -45,9 +46,15 @@ def command(guests: str) -> None:
     place = TOPOLOGY if TOPOLOGY.exists() else Path(__file__).parents[2] / TOPOLOGY
     if not place.exists():
         raise UsageError(f"{TOPOLOGY} is not here; run the demo in the project's directory")
+    if _namespaces():
+        raise LabError(f"a lab of {NAME} is up already ({', '.join(_namespaces())}); end it: vswitch down {NAME}")
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))     # clean up then, too
     demo = Demo(tempfile.mkdtemp(prefix="vswitch-demo-"))
     try:
-        demo.run(str(place), guests)
+        demo.run(place, guests)
+    except BrokenPipeError:            # `vswitch demo | head`: nobody looks any more, and the end still has to be done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
     finally:
         demo.clean_up()
     demo.report()
@@ -57,29 +64,31 @@ class Demo:
     def __init__(self, run_dir: str) -> None:
         self._run_dir = run_dir
         self._began = time.monotonic()
+        self._held: list[str] = []
         self._failed: list[str] = []
         self._is_up = False
 
-    def run(self, file: str, guests: str) -> None:
-        self._say(f"A host with three switches and four guests, played by {guests}.")
+    def run(self, file: Path, guests: str) -> None:
+        self._title(f"A DMZ on one host: three switches, two adapters, four guests played by {guests}")
+        click.echo(_drawing(file))
         self._is_up = True             # from the first attempt on: what half an `up` left must go as well
-        if not self._vswitch(["up", file, "--lab" if guests == "namespaces" else "--lab=qemu"]):
+        if not self._vswitch(["up", str(file), "--lab" if guests == "namespaces" else "--lab=qemu"]):
             return
-        self._say("Every port, and what passed it:")
+        self._title("Every port, and what has passed it so far")
         self._vswitch(["show", "ports"])
-        self._say("The Internet asks vm2 for its page; the way is vswitch1, the firewall vm1, vswitch2:")
+        self._title("The Internet asks vm2 for its page, and vm1's rules let it through")
         self._vswitch(["exec", "internet.client", "--", *WEB], shows="vm2 of")
-        self._say("The same machine, another port: vm1's rules refuse, so this must fail:")
-        self._vswitch(["exec", "internet.client", "--", *SSH], works=False)
-        self._say("From inside the company to the server vm3: vm4's rules refuse, so this must fail:")
+        self._title("The same client tries another port of vm2, which vm1's rules do not open")
+        self._vswitch(["exec", "internet.client", "--", *SSH], works=False, shows=TIMED_OUT)
+        self._title("The company's desk tries the server vm3, which vm4's rules do not open")
         self._vswitch(["exec", "corporate.desk", "--", *PING, "10.0.2.3"], works=False, shows=LOST)
-        self._say("A server that was broken into looks for a way out, and there is none, so this must fail:")
+        self._title("The server vm2, broken into, looks for a way out")
         self._vswitch(["exec", "vm2", "--", *PING, "198.51.100.9"], works=False, shows=LOST)
-        self._say("Everything that the file expects, with marked frames from every interface to every other:")
-        self._vswitch(["probe", file])
-        self._say("What the switches dropped, and why:")
+        self._title("All that the file expects, with marked frames from every interface to every other")
+        self._vswitch(["probe", str(file)], shows="expectations hold")
+        self._title("What the switches dropped meanwhile, and why")
         self._vswitch(["show", "drops"])
-        self._say("And away with it:")
+        self._title("And away with it")
         self._take_down()
 
     def clean_up(self) -> None:
@@ -90,33 +99,54 @@ class Demo:
         shutil.rmtree(self._run_dir, ignore_errors=True)
 
     def report(self) -> None:
-        left = [path.name for path in Path("/run/netns").glob(f"vswitch-{NAME}*")]
-        if left:
+        if left := _namespaces():
             self._failed.append(f"left behind: {', '.join(left)}")
         if self._failed:
             raise ExpectationError("The demo FAILED:\n" + "\n".join(f"  ✗ {what}" for what in self._failed))
-        self._say(f"✓ Everything held, in {time.monotonic() - self._began:.0f} s.")
+        self._title(f"Everything held, and nothing is left of it ({time.monotonic() - self._began:.0f} s)")
+        for what in self._held:
+            click.echo(f"  ✓ {what}")
 
     def _take_down(self) -> None:
         self._is_up = False
         self._vswitch(["down", NAME])
 
-    def _say(self, words: str) -> None:
-        say(f"\n{words}")
+    def _title(self, words: str) -> None:
+        click.secho(f"\n== {words} ==", bold=True)
+        self._doing = words
 
     def _vswitch(self, arguments: list[str], works: bool = True, shows: str = "") -> bool:
-        """Run `vswitch ARGUMENTS`, show it with its output, and note whether it did what it must."""
+        """Run `vswitch ARGUMENTS`, show what it prints as it comes, and note whether it did what it must."""
         typed = shlex.join(["vswitch", *arguments])
-        say(f"$ {typed}")
-        done = subprocess.run([sys.executable, "-m", "vswitch", *arguments], stdin=subprocess.DEVNULL, text=True,
-                              stdout=subprocess.PIPE, env={**os.environ, "VSWITCH_RUN": self._run_dir}, check=False)
-        click.echo(done.stdout, nl=False)
-        held = (done.returncode == 0) is works and shows in done.stdout
-        if not works:
-            say(f"({'refused, as it must be' if held else 'THIS GOT THROUGH'}: exit code {done.returncode})")
+        click.secho(f"$ {typed}", bold=True)
+        printed = []
+        with subprocess.Popen([sys.executable, "-m", "vswitch", *arguments], stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env={**os.environ, "VSWITCH_RUN": self._run_dir}) as running:
+            for line in running.stdout or ():
+                click.echo(line, nl=False)
+                printed.append(line)
+        held = (running.returncode == 0) is works and shows in "".join(printed)
         if not held:
-            self._failed.append(f"{typed}: exit code {done.returncode}")
+            wanted = f"{'works' if works else 'fails'}{f' and shows {shows!r}' if shows else ''}"
+            self._failed.append(f"{self._doing}: `{typed}` ended with exit code {running.returncode}, "
+                                f"and the demo holds only if it {wanted}")
+        elif not works:
+            click.echo(f"✓ It fails, as it must (exit code {running.returncode}).")
+        if held and shows:
+            self._held.append(f"{self._doing}: {'it works' if works else 'it fails'}, as it must")
         return held
+
+
+def _drawing(file: Path) -> str:
+    """The lines of the file's head that are drawn."""
+    head = itertools.takewhile(lambda line: line.startswith("#"), file.read_text().splitlines())
+    return "\n".join(line[1:] for line in head if "─" in line)
+
+
+def _namespaces() -> list[str]:
+    """What there is of the demo's lab, whoever made it."""
+    return sorted(path.name for path in NETNS.glob(f"vswitch-{NAME}*"))
 
 
 def _end_daemon(pid_file: Path) -> None:
