@@ -13,7 +13,7 @@ from dataplane.frames.frame cimport (
 )
 from dataplane.ports.port cimport Port, TxCopy
 from dataplane.ports.vnet cimport TxScratch, vnet_read, vnet_write
-from dataplane.reasons cimport DROP_TX_ERROR
+from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_ERROR
 from dataplane.sys.socket cimport iovec, readv, virtio_net_hdr, writev
 
 cdef enum:
@@ -71,8 +71,8 @@ cdef int tun_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
                 continue
             if errno == EAGAIN or errno == ENOBUFS:
                 return <int>i
-            if errno == EINVAL or errno == EIO:      # the kernel will never take this one, or the interface is down
-                copies[i].reason = DROP_TX_ERROR
+            if errno == EINVAL or errno == EIO:      # the kernel will never take this one; the interface is down
+                copies[i].reason = DROP_TX_ERROR if errno == EINVAL else DROP_PORT_DOWN
                 break
             return -errno if i == 0 else <int>i
     return <int>n
