@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vswitch.host import adapters, netlink, shield, taps
+from vswitch.host import adapters, holders, netlink, shield, taps
 from vswitch.host.namespaces import exists, inside
 from vswitch.plan.state import Interface, owner_of
 
@@ -37,7 +37,7 @@ def _interface(link: netlink.Link) -> Interface:
         group=group,
         owner_name=taps.user_name(owner),
         group_name=taps.group_name(group),
-        holder=taps.holder(link.name) if is_ours and link.tun and link.carrier else "",
+        holder=holders.holder(link.name) if is_ours and link.tun and link.carrier else "",
         multi_queue=bool(link.tun.get("multi_queue")),
         persistent=bool(link.tun.get("persist")),
         shielded=is_ours and shield.is_shielded(link.index),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vswitch.errors import HostError, RefusedError
-from vswitch.host import adapters, netlink, shield, sockets, taps
+from vswitch.host import adapters, holders, netlink, shield, sockets, taps
 from vswitch.host.namespaces import inside
 from vswitch.plan.state import owner_of
 from vswitch.plan.steps import (
@@ -52,8 +52,12 @@ def _tap_create(step: TapCreate) -> None:
 def _tap_delete(step: TapDelete) -> None:
     link = _own(step.name, step.alias)
     if link.carrier and not step.force:              # a guest came between the plan and now
-        raise RefusedError(f"{step.name} is held open by {taps.holder(step.name) or 'somebody'}; stop the guest, or say --force")
-    netlink.delete_link(step.name)
+        who = holders.holder(step.name) or "somebody"
+        raise RefusedError(f"{step.name} is held open by {who}; stop the guest, or say --force")
+    if link.carrier and holders.leave_to_holder(step.name):
+        netlink.set_link(step.name, state="down", ifalias="")
+    else:
+        netlink.delete_link(step.name)
 
 
 def _tun_create(step: TunCreate) -> None:

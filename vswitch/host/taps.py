@@ -8,7 +8,6 @@ import grp
 import os
 import pwd
 import struct
-from pathlib import Path
 
 from vswitch.errors import HostError
 from vswitch.host import netlink
@@ -53,19 +52,6 @@ def open_queue(name: str, *, makes: bool) -> int:
             os.close(fd)
             raise HostError(f"cannot set TUNSETOFFLOAD of {name}: {error.strerror}") from error
     return fd
-
-
-def holder(name: str) -> str:
-    """Who has a TAP open, in words: `qemu-system-x86 (pid 4711)`; "" when nobody that we may see."""
-    wanted = f"iff:\t{name}\n"
-    for descriptor in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        try:
-            if wanted in descriptor.read_text():
-                process = descriptor.parents[1]
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-        except OSError:
-            continue                                 # it ended while we looked
-    return ""
 
 
 def user_name(number: int | None) -> str:

@@ -67,7 +67,7 @@ class TapCreate(_TapStep):
 
 @dataclass(frozen=True)
 class TapDelete(_TapStep):
-    """Remove a TAP of ours.  Refused while a guest holds it open, unless the port was unplugged by force."""
+    """Remove a TAP of ours.  Refused while a guest holds it open; by force it goes down and ends with its guest."""
 
     @property
     def words(self) -> str:

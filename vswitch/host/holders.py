@@ -1,0 +1,83 @@
+"""Who has a TAP open, and how to take it from them without harm.
+
+A TAP that is deleted while a QEMU holds it leaves that QEMU spinning on a full core: its fd is for ever readable, and
+every read fails (measured).  So such a TAP is not deleted but left to its holder: it ends when the holder closes it.
+
+The kernel shows an open TAP in /proc/PID/fdinfo by its name alone; a copy of the fd (pidfd_getfd(2)) tells whether it is
+the one of this namespace, and lets us speak to the device that another process has to itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+PIDFD_GETFD = 438                  # system call, the same number on every architecture
+TUNSETPERSIST, TUNGETDEVNETNS = 0x400454CB, 0x54E3
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def holder(name: str) -> str:
+    """Who has the TAP `name` of this namespace open, in words: `qemu-system-x86 (pid 4711)`; "" when nobody that we may see."""
+    for process, fd in _holders(name):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+            return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    return ""
+
+
+def leave_to_holder(name: str) -> bool:
+    """Let the TAP end with the last fd that is open on it; whether somebody holds it and we may."""
+    for _, fd in _holders(name):
+        try:
+            fcntl.ioctl(fd, TUNSETPERSIST, 0)
+            return True
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+    return False
+
+
+def _holders(name: str) -> Iterator[tuple[Path, int]]:
+    """(its folder in /proc, a copy of its fd) for each fd that is open on the TAP; the caller closes the copy."""
+    wanted = f"iff:\t{name}\n"
+    here = os.stat("/proc/thread-self/ns/net").st_ino
+    for shown in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        try:
+            if wanted not in shown.read_text():
+                continue
+            fd = _copy(int(shown.parents[1].name), int(shown.name))
+        except OSError:
+            continue                   # it ended while we looked, or is none of our business
+        if _namespace(fd) == here:
+            yield shown.parents[1], fd
+        else:
+            os.close(fd)               # another TAP of the same name
+
+
+def _copy(pid: int, number: int) -> int:
+    pidfd = os.pidfd_open(pid)
+    try:
+        fd = libc.syscall(PIDFD_GETFD, pidfd, number, 0)
+        if fd < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        return int(fd)
+    finally:
+        os.close(pidfd)
+
+
+def _namespace(fd: int) -> int:
+    """The network namespace of the device behind `fd`, as an inode number."""
+    try:
+        namespace = fcntl.ioctl(fd, TUNGETDEVNETNS)
+    except OSError:
+        return 0                       # it has lost its device
+    try:
+        return os.fstat(namespace).st_ino
+    finally:
+        os.close(namespace)
