@@ -15,7 +15,7 @@ PYTEST  = $(RUN) -m pytest
 
 BUILD_PACKAGES = gcc libc6-dev python3-dev python3-venv
 RUN_PACKAGES   = iproute2 nftables iputils-ping busybox-static procps
-QEMU_PACKAGES  = qemu-system-x86 cpio zstd
+QEMU_PACKAGES  = qemu-system-x86
 TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils
 BENCH_PACKAGES = $(RUN_PACKAGES) openvswitch-switch vde2 iperf3
 

@@ -51,6 +51,9 @@ class Deployed(Box):
         assert done.returncode == 0, f"vswitch {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def switch_of(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.client.switches() if row["name"] == name)
+
     def deploy(self) -> str:
         return self.run("up", self.topology.file, f"--lab={self.mode}")
 
@@ -72,7 +75,10 @@ class Deployed(Box):
         return self.does(machine, "ping", "-c", "1", "-W", "3", *options, address)
 
     def add_vlan(self, machine: str, nic: str, vid: int, mtu: int, address: str) -> Job | None:
-        """An interface `vVID` in the machine, whose frames leave by `nic` with a tag; in a namespace it lives while its job does."""
+        """An interface `vVID` in the machine, whose frames leave by `nic` with a tag.
+
+        In a namespace it lives while the job does that is returned.
+        """
         job = None
         if self.mode == "namespaces":
             job = self.start_ready(machine, TAGGER, nic, vid)

@@ -32,7 +32,7 @@ def blocks(n: int):
 def pieces(n: int):
     chance = random.Random(n)
     for _ in range(n):
-        yield chance.randbytes(chance.choice((1, 2, chance.randrange(3, 100), chance.randrange(100, 2000), chance.randrange(70000))))
+        yield chance.randbytes(chance.choice((1, 2, chance.randrange(3, 100), chance.randrange(2000), chance.randrange(70000))))
 
 
 def receive(port: int) -> None:

@@ -56,6 +56,8 @@ class Image:
 def image(flavour: str = "cloud") -> Image:
     """The image of a guest, from the cache or made now; `flavour` is a key of KERNELS."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vswitch"
+    if flavour not in KERNELS:
+        raise LabError(f"a lab has no image `{flavour}`; `image:` is {' or '.join(KERNELS)}")
     kernel_deb, *debs = _packages(cache / "packages", KERNELS[flavour])
     ours = [*sorted(TEMPLATES.iterdir()), PROBE, Path(__file__)]
     name = _hash([*(deb.name.encode() for deb in (kernel_deb, *debs)), *(path.read_bytes() for path in ours)])

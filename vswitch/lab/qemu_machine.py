@@ -30,7 +30,7 @@ def start_guest(topology: Topology, guest: Guest, record: Record) -> None:
     machine = record.machines[guest.name]
     folder = Path(machine.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    made = image()
+    made = image(guest.run.image or "cloud")
     initramfs = folder / INITRAMFS
     initramfs.write_bytes(made.initramfs.read_bytes() + _own_archive(topology, guest))
     argv = ["ip", "netns", "exec", machine.namespace,
@@ -80,11 +80,12 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
     if run.cpu:
         argv += ["-cpu", run.cpu]
     for port in guest_ports(topology, guest):
-        argv += _nic_argv(topology, port)
+        argv += _nic_argv(topology, port, run.args)
     return [*argv, *run.args]
 
 
-def _nic_argv(topology: Topology, port: Port) -> list[str]:
+def _nic_argv(topology: Topology, port: Port, args: tuple[str, ...]) -> list[str]:
+    """A virtio adapter on the port's TAP; the TAP alone when the guest's `args` bring an adapter of another model."""
     if port.attach != "tap" or port.tap is None:
         raise LabError(f"port {port.name}: a lab plays guests on taps, not on {port.attach}")
     queues = port.tap.queues
@@ -97,6 +98,8 @@ def _nic_argv(topology: Topology, port: Port) -> list[str]:
         device += f",mq=on,vectors={2 * queues + 2}"
     if port.mtu != 1500:
         device += f",host_mtu={port.mtu}"
+    if any(f"netdev={name}" in word.split(",") for word in args):
+        return ["-netdev", netdev]
     return ["-netdev", netdev, "-device", device]
 
 
