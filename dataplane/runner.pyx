@@ -114,13 +114,15 @@ cdef class Runner:
         self.switch.now_s = <uint32_t>(now_ns // 1000000000)
 
     cdef serve_until_idle(self, list indices):
-        """One burst from each port in turn, as often as one of them has something."""
+        """What waits for each port, then one burst from each in turn, as often as one of them has something."""
         cdef PortState *port
         cdef bint busy = True
         worker_sweep(self.switch, self.switch.fdb.mask + 1)
         worker_reopen(self.switch)
         for index in indices:                        # a memory port has no epoll to say that it has room again
-            drain_queue(self.switch, self.switch.ports[<int>index])
+            port = self.switch.ports[<int>index]
+            if port.state != PORT_DOWN:
+                drain_queue(self.switch, port)
         while busy:
             busy = False
             for index in indices:

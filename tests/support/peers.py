@@ -1,0 +1,257 @@
+"""What is at the other end of a port, for each driver: something that sends and receives frames as bytes.
+
+`memory`  the port's own queues
+`packet`  a guest that holds the character device of a TAP, as QEMU does
+`tun`     a packet socket on the kernel's side of a TAP that the switch holds
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import json
+import os
+import socket
+import struct
+import sys
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.support.memory_switch import MemorySwitch
+from tests.support.scratch import Scratch, wait_until
+from vswitch import host
+from vswitch.host.namespaces import inside
+from vswitch.host.sockets import PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, PACKET_VNET_HDR, SOL_PACKET, open_packet
+from vswitch.host.taps import open_queue
+from vswitch.plan.steps import Shield, TapCreate
+
+INTERFACE = "x"
+TUNSETOFFLOAD = 0x400454D0
+TP_STATUS_VLAN_VALID = 1 << 4
+VNET = struct.Struct("=BBHHHH")                      # struct virtio_net_hdr
+NEEDS_CSUM = 1
+PACKET_STATISTICS = 6
+SIOCETHTOOL, ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO = 0x8946, 0x17, 0x1F, 0x24
+
+
+class Peer:
+    """Adds port `x` to a switch and speaks from its other end.  `mtu` is the interface's, where there is one."""
+
+    has_interface = True
+
+    def __init__(self, switch: MemorySwitch, scratch: Scratch) -> None:
+        self.switch, self.scratch = switch, scratch
+        self.driver: Any = None
+
+    def attach(self, mtu: int = 1500, **settings: Any) -> None:
+        raise NotImplementedError
+
+    def send(self, octets: bytes, **offload: int) -> None:
+        raise NotImplementedError
+
+    def receive(self) -> bytes | None:
+        """The next frame that has come, or None."""
+        raise NotImplementedError
+
+    def receive_all(self, n: int) -> list[bytes]:
+        """What comes while the switch is served, until `n` frames have come or nothing more does."""
+        found: list[bytes] = []
+        wait_until(lambda: found.extend(self.receive_waiting()) or len(found) >= n, 3.0)
+        return found
+
+    def receive_waiting(self) -> list[bytes]:
+        """What has come, after the switch has been served once."""
+        self.switch.core.step(self.switch.now_ns)
+        found = []
+        while (octets := self.receive()) is not None:
+            found.append(octets)
+        return found
+
+    def set_mtu(self, mtu: int) -> None:
+        if self.has_interface:
+            self.scratch.ip(f"link set {INTERFACE} mtu {mtu}")
+
+    def stall(self) -> None:
+        """From now on hardly anything is taken from the port."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        raise NotImplementedError
+
+    def n_lost(self) -> int:
+        """Frames that the kernel took from the port and dropped before this peer read them, since the last call."""
+        return 0
+
+    def vanish(self) -> None:
+        """The device behind the port goes, for good."""
+        self.scratch.ip(f"link del {INTERFACE}")
+
+    def close(self) -> None:
+        pass
+
+
+class MemoryPeer(Peer):
+    has_interface = False
+
+    def attach(self, mtu: int = 1500, **settings: Any) -> None:
+        self.driver = self.switch.port("x", mtu=mtu, **settings)
+        self._taken: deque[bytes] = deque()
+
+    def send(self, octets: bytes, **offload: int) -> None:
+        self.driver.inject(octets, **offload)
+
+    def receive(self) -> bytes | None:
+        self._taken.extend(self.driver.take())
+        return self._taken.popleft() if self._taken else None
+
+    def stall(self) -> None:
+        self.driver.room(1000)
+
+    def resume(self) -> None:
+        self.driver.room()
+
+    def vanish(self) -> None:
+        self.driver.fail(rx=errno.EIO, tx=errno.EIO)
+
+
+class PacketPeer(Peer):
+    _fd: int | None = None
+    _n_dropped = 0
+
+    def attach(self, mtu: int = 1500, **settings: Any) -> None:
+        name = self.scratch.name
+        host.perform(TapCreate("t", "", name=INTERFACE, alias="vswitch:t:x", owner="root", mtu=mtu, namespace=name))
+        host.perform(Shield("t", "", name=INTERFACE, namespace=name))
+        self.plug()
+        fd = inside(name, lambda: open_packet(INTERFACE, is_promiscuous=False))
+        self.driver = self.switch.core.port_add({"name": "x", "driver": "packet", "mtu": mtu} | settings, [fd])
+
+    def plug(self) -> None:
+        """Open the TAP as a guest without any offload.
+
+        The kernel sends nothing, and says nothing of it, until it has taken note of the carrier (vswitchd waits for that, too).
+        """
+        self._fd = inside(self.scratch.name, lambda: open_queue(INTERFACE, makes=False))
+        fcntl.ioctl(self._fd, TUNSETOFFLOAD, 0)
+        assert wait_until(lambda: "state UP" in self.scratch.ip(f"link show {INTERFACE}"))
+
+    def unplug(self) -> None:
+        assert self._fd is not None
+        os.close(self._fd)
+        self._fd = None
+
+    def send(self, octets: bytes, **offload: int) -> None:
+        assert self._fd is not None
+        os.write(self._fd, vnet_header(**offload) + octets)
+
+    def receive(self) -> bytes | None:
+        assert self._fd is not None
+        try:
+            return os.read(self._fd, 1 << 17)[VNET.size :]
+        except BlockingIOError:
+            return None
+
+    def stall(self) -> None:
+        """A full TAP drops frames and tells nobody; a slow queue before it is what the sender notices."""
+        self.scratch.tc(f"qdisc add dev {INTERFACE} root tbf rate 800kbit burst 2kb limit 20mb")
+
+    def resume(self) -> None:
+        self.scratch.tc(f"qdisc change dev {INTERFACE} root tbf rate 80mbit burst 20kb limit 20mb")
+
+    def n_lost(self) -> int:
+        (link,) = json.loads(self.scratch.ip(f"-s -j link show {INTERFACE}"))
+        before, self._n_dropped = self._n_dropped, int(link["stats64"]["tx"]["dropped"])
+        return self._n_dropped - before
+
+    def close(self) -> None:
+        if self._fd is not None:
+            self.unplug()
+
+
+class TunPeer(Peer):
+    _socket: socket.socket | None = None
+
+    def attach(self, mtu: int = 1500, **settings: Any) -> None:
+        fd = inside(self.scratch.name, open_quietly)
+        self.scratch.ip(f"link set {INTERFACE} mtu {mtu} up")
+        self._socket = inside(self.scratch.name, lambda: raw_socket(INTERFACE))
+        self.driver = self.switch.core.port_add({"name": "x", "driver": "tun", "mtu": mtu} | settings, [fd])
+
+    def send(self, octets: bytes, **offload: int) -> None:
+        assert self._socket is not None
+        self._socket.send(vnet_header(**offload) + octets)
+
+    def receive(self) -> bytes | None:
+        assert self._socket is not None
+        return receive_raw(self._socket)
+
+    def stall(self) -> None:
+        """The kernel's stack takes every frame at once; only its readers can be slow."""
+
+    def resume(self) -> None:
+        pass
+
+    def n_lost(self) -> int:
+        assert self._socket is not None
+        return int.from_bytes(self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8)[4:], sys.byteorder)
+
+    def vanish(self) -> None:
+        self.close()
+        super().vanish()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+PEERS: dict[str, Callable[[MemorySwitch, Scratch], Peer]] = {"memory": MemoryPeer, "packet": PacketPeer, "tun": TunPeer}
+
+
+def vnet_header(*, gso_type: int = 0, gso_size: int = 0, csum_start: int = -1, csum_offset: int = 0) -> bytes:
+    if csum_start < 0:
+        return bytes(VNET.size)
+    return VNET.pack(NEEDS_CSUM, gso_type, 54 if gso_type else 0, gso_size, csum_start, csum_offset)
+
+
+def open_quietly() -> int:
+    """A TAP in this namespace, whose kernel says nothing by itself."""
+    for which in ("all", "default"):
+        Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
+    return open_queue(INTERFACE, makes=True)
+
+
+def raw_socket(interface: str) -> socket.socket:
+    """A packet socket that leaves tags aside and super-frames whole, as the kernel has them."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    for option in (PACKET_VNET_HDR, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING):
+        raw.setsockopt(SOL_PACKET, option, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    raw.bind((interface, 3))
+    return raw
+
+
+def receive_raw(raw: socket.socket) -> bytes | None:
+    """The next frame with its tag back in its place, or None."""
+    try:
+        data, control, _, _ = raw.recvmsg(1 << 17, 256)
+    except BlockingIOError:
+        return None
+    octets = data[VNET.size :]
+    for level, kind, words in control:
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+            status, *_, tci, tpid = struct.unpack("=IIIHHHH", words[:20])
+            if status & TP_STATUS_VLAN_VALID:
+                octets = octets[:12] + struct.pack("!HH", tpid, tci) + octets[12:]
+    return octets
+
+
+def offloads_off(interface: str) -> None:
+    """What `ethtool -K INTERFACE tx off tso off gso off` does, in the caller's namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        for command in (ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO):
+            value = array.array("I", [command, 0])
+            fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), value.buffer_info()[0]))
