@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vswitch.topology.model import LabMode, Port, Switch, Tap, Topology
@@ -39,7 +39,18 @@ def _with_own_tap(port: Port, wish: Wish) -> Port:
 
 
 def switch_configuration(topology: Topology, switch: Switch) -> dict[str, Any]:
-    return {"name": switch.name, "topology": topology.name, "ageing_s": switch.ageing_s}
+    """The keys of `dataplane.messages.SWITCH_DEFAULTS` that a topology decides."""
+    return {
+        "name": switch.name,
+        "topology": topology.name,
+        "ageing_s": switch.ageing_s,
+        "shared_learning": {str(vid): family.primary for family in switch.private_vlans for vid in family.secondaries},
+        "mirrors": [
+            {"name": mirror.name, "from": list(mirror.sources), "to": mirror.destination, "direction": mirror.direction,
+             "vlans": list(mirror.vlans)}
+            for mirror in switch.mirrors
+        ],
+    }
 
 
 def _wanted(port: Port, wish: Wish) -> WantedPort:
@@ -68,11 +79,23 @@ def port_configuration(port: Port, driver: str) -> dict[str, Any]:
             "transparent": vlan.transparent,
         },
         "isolated": port.isolated,
+        "split_horizon": port.split_horizon,
+        "promiscuous_mode": port.promiscuous_mode,
+        "mac_changes": port.mac_changes,
+        "forged_transmits": port.forged_transmits,
+        "allowed_macs": list(port.allowed_macs),
         "learning": port.learning,
         "mac": port.mac,
         "max_macs": port.max_macs,
         "when_full": port.when_full,
         "unknown_unicast": port.unknown_unicast,
+        "storm_control": asdict(port.storm_control) if port.storm_control else None,
+        "reserved_multicast": list(port.reserved_multicast),
+        # What the port is held to; without that the data plane need not know.
+        "addresses": list(port.addresses) if port.ip_binding != "accept" else [],
+        "ip_binding": port.ip_binding,
+        "dhcp_server": port.dhcp_server,
+        "router_advertisement": port.router_advertisement,
         "mtu": port.mtu,
         "link": port.link,
         "block": port.block,

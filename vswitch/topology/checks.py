@@ -10,14 +10,15 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as Folder
 
+from vswitch.topology.check_policies import check_allowed, check_policies
+from vswitch.topology.check_vlans import check_families, check_port_vlan, check_wire
 from vswitch.topology.document import Document, Path
 from vswitch.topology.draft import Draft, copies
 from vswitch.topology.inherit import path_of, value_of
 from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.scalars import INTERFACE_MAX
-from vswitch.topology.settle import interface, learning, used_vids, vlan
-from vswitch.topology.vlan import members_of
 from vswitch.topology.vocabulary import AddressKeys, RunKeys, TopologyKeys
+from vswitch.topology.wiring import domains, interface
 
 PORTS_MAX = 1024                   # ports of one switch; the data plane's tables are made for that many
 
@@ -61,6 +62,8 @@ def check_files(keys: TopologyKeys, folder: Folder, mistakes: Mistakes) -> None:
 
 def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> None:
     """Everything that follows from how the ports are wired."""
+    for name, switch in keys.switches.items():
+        check_families(name, switch, mistakes)
     switches: dict[str, list[Draft]] = {name: [] for name in keys.switches}
     for draft in drafts:
         if draft.switch in switches:
@@ -100,14 +103,8 @@ def _once(drafts: Iterable[Draft], what: Callable[[Draft], str], where: Callable
 
 
 def _check_port(draft: Draft, mistakes: Mistakes) -> None:
-    spec = value_of(draft.settings, "vlan")
-    if isinstance(spec, dict) and "trunk" not in spec:
-        mistakes.add(path_of(draft.settings, "vlan", draft.path), "`native` without `trunk`",
-                     "expected `{trunk: [10, 20-29], native: 10}`, or `{access: 10}`")
-    if learning(draft) == "off" and not draft.mac:
-        mistakes.add(path_of(draft.settings, "learning", draft.path),
-                     f"`{draft.name}` has `learning: off` and no `mac`",
-                     "the switch must know its address from one of the two", at_key=True)
+    check_port_vlan(draft, mistakes)
+    check_policies(draft, mistakes)
     tap = value_of(draft.settings, "tap", {})
     if tap.get("owner") is not None and tap.get("group") is not None:
         mistakes.add(path_of(draft.settings["tap"], "group", draft.path),
@@ -136,13 +133,8 @@ def _check_switch(ports: list[Draft], keys: TopologyKeys, mistakes: Mistakes) ->
             mistakes.add(draft.path, f"uplinks `{uplinks[network].name}` and `{draft.name}` of switch `{draft.switch}` "
                          f"lead to one physical network", "`teaming` is not supported yet", at_key=True)
         uplinks[network] = draft
-    none = next((draft for draft in ports if draft.role != "uplink" and 0 in used_vids([draft])), None)
-    for draft in ports:
-        found = vlan(draft)
-        if none is not None and found is not None and found.admit_tagged and found.untagged:
-            mistakes.add(path_of(draft.settings["vlan"], "native", draft.path),
-                         f"`native: {found.pvid}` beside `{none.name}`, which has `vlan: none`",
-                         "both would be untagged on one wire; give one of them a tag")
+    check_wire(ports, mistakes)
+    check_allowed(ports, mistakes)
     _check_addresses(ports, mistakes)
 
 
@@ -151,7 +143,7 @@ def _check_addresses(ports: list[Draft], mistakes: Mistakes) -> None:
     owners: dict[tuple[str, int], Draft] = {}
     for draft in ports:
         for index, address in enumerate(getattr(draft.own, "addresses", None) or ()):
-            for vid in used_vids([draft]):
+            for vid in domains(draft):
                 key = (str(ipaddress.ip_interface(address).ip), vid)
                 if key in owners and owners[key] is not draft:
                     mistakes.add((*draft.path, "addresses", index),
@@ -162,11 +154,7 @@ def _check_addresses(ports: list[Draft], mistakes: Mistakes) -> None:
 
 def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:
     """A guest that touches two broadcast domains must say that it means to."""
-    domains: list[tuple[str, int]] = []
-    for draft in nics:
-        found = vlan(draft)
-        domains += [(draft.switch, vid) for vid in sorted(members_of(found))] if found else []
-    distinct = sorted(set(domains))
+    distinct = sorted({(draft.switch, vid) for draft in nics for vid in domains(draft)})
     if len(distinct) < 2 or nics[0].guest_role != "endpoint":
         return
     shown = " and ".join(f"VLAN {vid} of `{switch}`" if vid else f"`{switch}`" for switch, vid in distinct[:2])

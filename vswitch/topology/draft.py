@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from vswitch.topology.document import Document, Path
 from vswitch.topology.inherit import Level, Settings, inherit
 from vswitch.topology.mistakes import Mistakes, did_you_mean
-from vswitch.topology.model import Role
+from vswitch.topology.model import PrivateVlan, Role
 from vswitch.topology.vocabulary import (
     AddressKeys,
     GuestKeys,
     Keys,
     Nic,
     PortKeys,
+    SecurityKeys,
     SwitchingKeys,
+    SwitchKeys,
     TopologyKeys,
     UplinkKeys,
 )
@@ -39,6 +41,18 @@ class Draft:
     guest_role: str = "endpoint"
     nic: str | None = None
     portgroup: str | None = None
+    home: SwitchKeys | None = None     # what the file says of its switch
+    qmp: str | None = None             # the guest's QMP socket
+
+    @property
+    def families(self) -> dict[int, PrivateVlan]:
+        """The private VLANs of its switch, by primary."""
+        return families_of(self.home)
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether its switch never looks at tags."""
+        return self.home is not None and self.home.vlan == "transparent"
 
     @property
     def mac(self) -> str:
@@ -56,7 +70,10 @@ class Drafts:
 
     def all(self) -> list[Draft]:
         """Uplinks first, then guests and the host's ports, each in the file's order."""
-        return [*self._uplinks(), *self._guests(), *self._host()]
+        drafts = [*self._uplinks(), *self._guests(), *self._host()]
+        for draft in drafts:
+            draft.home = self._keys.switches.get(draft.switch)
+        return drafts
 
     def _guests(self) -> Iterator[Draft]:
         for written, guest in self._keys.guests.items():
@@ -69,7 +86,7 @@ class Drafts:
                     self._mistakes.add((*path, "count"), f"copy `{name}` has the name of another guest",
                                        "rename one of them")
                 for nic_name, nic, nic_path in self._nics(guest, path):
-                    yield self._guest_port(name, guest, nic_name, nic, nic_path)
+                    yield self._guest_port(written, name, guest, nic_name, nic, nic_path)
 
     def _nics(self, guest: GuestKeys, path: Path) -> Iterator[tuple[str, Nic, Path]]:
         """Name, keys and place of each nic of a guest."""
@@ -86,15 +103,18 @@ class Drafts:
         for name, nic in guest.nics.items():
             yield name, nic, (*path, "nics", name)
 
-    def _guest_port(self, guest: str, keys: GuestKeys, nic_name: str, nic: Nic, path: Path) -> Draft:
+    def _guest_port(self, written: str, guest: str, keys: GuestKeys, nic_name: str, nic: Nic, path: Path) -> Draft:
         switch, portgroup = self._placed(nic, path)
-        for key in ("mac", "addresses"):
-            if (keys.count or 1) > 1 and key in nic.model_fields_set:
-                self._mistakes.add((*path, key), f"`{key}` of a guest with `count: {keys.count}`",
+        said: dict[str, Path] = {key: (*path, key) for key in ("mac", "addresses") if key in nic.model_fields_set}
+        if keys.qmp is not None:
+            said["qmp"] = ("guests", written, "qmp")
+        for key, place in said.items():
+            if (keys.count or 1) > 1:
+                self._mistakes.add(place, f"`{key}` of a guest with `count: {keys.count}`",
                                    "every copy would have the same; leave it out")
         return Draft(
             name=f"{guest}.{nic_name}", role="guest", switch=switch, path=path, own=nic, guest=guest,
-            guest_role=keys.role or "endpoint", nic=nic_name, portgroup=portgroup,
+            guest_role=keys.role or "endpoint", nic=nic_name, portgroup=portgroup, qmp=keys.qmp,
             settings=self._inherited(frozenset(PortKeys.model_fields), switch, portgroup, nic, path),
         )
 
@@ -104,7 +124,7 @@ class Drafts:
             switch, portgroup = self._placed(port, path)
             yield Draft(
                 name=f"host.{name}", role="host", switch=switch, path=path, own=port, portgroup=portgroup,
-                settings=self._inherited(frozenset(SwitchingKeys.model_fields), switch, portgroup, port, path),
+                settings=self._inherited(frozenset(SecurityKeys.model_fields), switch, portgroup, port, path),
             )
 
     def _uplinks(self) -> Iterator[Draft]:
@@ -174,6 +194,13 @@ class Drafts:
         for step in path:
             found = found.get(str(step)) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else {}
+
+
+def families_of(switch: SwitchKeys | None) -> dict[int, PrivateVlan]:
+    """The private VLANs that a switch declares, by primary."""
+    declared = (switch.private_vlans or {}) if switch else {}
+    return {int(primary): PrivateVlan(int(primary), keys.isolated, tuple((keys.communities or {}).items()))
+            for primary, keys in declared.items()}
 
 
 def copies(name: str, guest: GuestKeys) -> list[str]:

@@ -16,6 +16,7 @@ Learning = Literal["first", "off", "on"]
 Verdict = Literal["reject", "accept", "monitor"]
 Role = Literal["guest", "uplink", "host"]
 Attach = Literal["tap", "vhost_user", "interface", "host"]
+Way = Literal["both", "ingress", "egress"]
 LabMode = Literal["namespaces", "qemu"]
 
 
@@ -39,6 +40,9 @@ class Vlan:
     `pvid` is given to untagged and priority-tagged frames; None drops them.  VID 0 here is the domain of ports without
     a VLAN (`vlan: none`).  `untagged` leave without a tag, `tagged` (inclusive ranges) with one.  A frame that arrives
     with a VID other than 0 is dropped unless `admit_tagged`.  `transparent` ports never look at tags.
+
+    In a private VLAN the two sides differ (IEEE 802.1Q-2018 annex F): a port sends in its secondary, its `pvid`, and is
+    a member of those that it hears.
     """
 
     pvid: int | None = 0
@@ -46,6 +50,40 @@ class Vlan:
     tagged: tuple[tuple[int, int], ...] = ()
     admit_tagged: bool = False
     transparent: bool = False
+
+
+@dataclass(frozen=True)
+class PrivateVlan:
+    """A family of VIDs in one broadcast domain that keeps its ports apart (RFC 5517)."""
+
+    primary: int
+    isolated: int | None = None
+    communities: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def secondaries(self) -> tuple[int, ...]:
+        return (*(() if self.isolated is None else (self.isolated,)), *(vid for _, vid in self.communities))
+
+
+@dataclass(frozen=True)
+class StormControl:
+    """Packets a second of each kind that a port may send; None is no limit."""
+
+    broadcast: int | None = None
+    multicast: int | None = None
+    unknown_unicast: int | None = None
+    action: Literal["drop", "block"] = "drop"
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Copies of the frames of `sources`, as they enter or leave the switch there, go to `destination`."""
+
+    name: str
+    sources: tuple[str, ...]           # names of ports
+    destination: str                   # a port of the same switch, which from then on only receives
+    direction: Way = "both"
+    vlans: tuple[int, ...] = ()        # only frames of these; () is all
 
 
 @dataclass(frozen=True)
@@ -78,10 +116,20 @@ class Port:
     mac: str = ""                      # the registered address; "" when none is written
     vlan: Vlan = Vlan()
     isolated: bool = False
+    split_horizon: str = ""            # ports with one word never exchange frames
+    promiscuous_mode: Verdict = "reject"
+    mac_changes: Verdict = "reject"
+    forged_transmits: Verdict = "reject"
+    allowed_macs: tuple[str, ...] = () # beside its own
     learning: Learning = "first"
     max_macs: int = 1
     when_full: Literal["drop", "forward"] = "drop"
     unknown_unicast: Literal["uplink", "flood", "drop"] = "flood"
+    storm_control: StormControl | None = None
+    reserved_multicast: tuple[str, ...] = ()
+    ip_binding: Verdict = "accept"
+    dhcp_server: Verdict = "accept"
+    router_advertisement: Verdict = "accept"
     mtu: int = 1500                    # octets without Ethernet header and tag
     link: Literal["up", "down"] = "up"
     block: bool = False
@@ -135,6 +183,9 @@ class Switch:
     zone: str | None = None
     place: Place | None = None
     ageing_s: int = 300                # after which an address that is not heard of is forgotten
+    is_transparent: bool = False       # its ports never look at tags
+    private_vlans: tuple[PrivateVlan, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +195,7 @@ class Guest:
     ports: tuple[str, ...] = ()        # names in Topology.ports, in the order of its nics
     run: Run = Run()
     place: Place | None = None
+    qmp: str | None = None             # path of its QMP socket
 
 
 @dataclass(frozen=True)
@@ -177,7 +229,7 @@ class Topology:
     expectations: tuple[Expectation, ...] = ()
     origins: dict[str, dict[str, tuple[object, Place | None, str]]] = field(default_factory=dict)
     """port name -> key -> (effective value, where it was written or None, level); the level is `defaults`, `switch`,
-    `portgroup`, `nic` or `built in`, and a key of a map is dotted: `tap.queues`"""
+    `portgroup`, `guest`, `nic` or `built in`, and a key of a map is dotted: `tap.queues`"""
 
     def ports_of(self, switch: str) -> list[Port]:
         """The ports of `switch`, in the file's order."""

@@ -8,31 +8,16 @@ from __future__ import annotations
 
 KEYS: frozenset[str] = frozenset({
     "socket",
-    "qmp",
-    "private_vlan",
-    "private_vlans",
-    "split_horizon",
-    "promiscuous_mode",
-    "mac_changes",
-    "forged_transmits",
-    "allowed_macs",
-    "storm_control",
-    "reserved_multicast",
-    "ip_binding",
-    "dhcp_server",
-    "router_advertisement",
     "bandwidth",
     "pool",
     "forwarding",
     "speed",
     "teaming",
-    "mirrors",
     "copies",
 })
 
 VALUES: frozenset[tuple[str, str]] = frozenset({
     ("attach", "vhost_user"),
-    ("vlan", "transparent"),
     ("interface", "mac"),
     ("interface", "pci"),
 })

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from vswitch.topology.checks import check_meaning, check_names
 from vswitch.topology.document import Document
-from vswitch.topology.draft import Draft, Drafts, copies
+from vswitch.topology.draft import Draft, Drafts, copies, families_of
 from vswitch.topology.expectations import Endpoints, expectations
+from vswitch.topology.mirrors import mirrors
 from vswitch.topology.mistakes import Mistakes
 from vswitch.topology.model import (
     Guest,
+    Mirror,
     PhysicalNetwork,
     Run,
     Station,
@@ -29,7 +31,7 @@ def resolve(keys: TopologyKeys, document: Document, mistakes: Mistakes) -> Topol
     if not mistakes:
         check_meaning(keys, drafts, mistakes)
     ports, origins = settle(drafts, document)
-    switches = _switches(keys, document)
+    switches = _switches(keys, mirrors(keys, drafts, mistakes), document)
     guests = _guests(keys, drafts, document)
     networks = _networks(keys)
     portgroups = {name: tuple(draft.name for draft in drafts if draft.portgroup == name) for name in keys.portgroups}
@@ -50,10 +52,18 @@ def resolve(keys: TopologyKeys, document: Document, mistakes: Mistakes) -> Topol
     )
 
 
-def _switches(keys: TopologyKeys, document: Document) -> dict[str, Switch]:
+def _switches(keys: TopologyKeys, mirrored: dict[str, list[Mirror]], document: Document) -> dict[str, Switch]:
     return {
-        name: Switch(name, tuple(switch.uplinks or ()), switch.zone, document.place(("switches", name), at_key=True),
-                     ageing_s=switch.ageing or AGEING_S)
+        name: Switch(
+            name,
+            tuple(switch.uplinks or ()),
+            switch.zone,
+            document.place(("switches", name), at_key=True),
+            ageing_s=switch.ageing or AGEING_S,
+            is_transparent=switch.vlan == "transparent",
+            private_vlans=tuple(families_of(switch).values()),
+            mirrors=tuple(mirrored.get(name, ())),
+        )
         for name, switch in keys.switches.items()
     }
 
@@ -68,6 +78,7 @@ def _guests(keys: TopologyKeys, drafts: list[Draft], document: Document) -> dict
                 ports=tuple(draft.name for draft in drafts if draft.guest == name),
                 run=_run(guest.run),
                 place=document.place(("guests", written), at_key=True),
+                qmp=guest.qmp,
             )
     return guests
 

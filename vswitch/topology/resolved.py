@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vswitch.topology.model import Expectation, Port, Run, Topology
+from vswitch.topology.model import Expectation, Port, Run, Switch, Topology
 
 # Taken from the port itself or said elsewhere in the file.
-NOT_WRITTEN = ("portgroup", "switch", "interface", "physical_network")
+NOT_WRITTEN = ("portgroup", "switch", "interface", "physical_network", "qmp")
 
 
 def resolved(topology: Topology) -> dict[str, Any]:
@@ -32,14 +32,13 @@ def resolved(topology: Topology) -> dict[str, Any]:
             for uplink in topology.uplinks.values()
         },
         "switches": {
-            switch.name: _filled(uplinks=list(switch.uplinks), zone=switch.zone, ageing=f"{switch.ageing_s}s")
-            for switch in topology.switches.values()
+            switch.name: _switch(switch) for switch in topology.switches.values()
         },
         "portgroups": {
             name: {"switch": _switch_of(topology, name)} for name in topology.portgroups if topology.portgroups[name]
         },
         "guests": {
-            guest.name: _filled(role=guest.role, run=_run(guest.run)) | {"nics": {
+            guest.name: _filled(role=guest.role, qmp=guest.qmp, run=_run(guest.run)) | {"nics": {
                 topology.ports[name].nic: _nic(topology, topology.ports[name]) for name in guest.ports
             }}
             for guest in topology.guests.values()
@@ -48,9 +47,23 @@ def resolved(topology: Topology) -> dict[str, Any]:
             port.name.removeprefix("host."): _nic(topology, port)
             for port in topology.ports.values() if port.role == "host"
         },
+        "mirrors": {
+            mirror.name: {"from": list(mirror.sources), "to": mirror.destination, "direction": mirror.direction}
+            | _filled(vlans=list(mirror.vlans))
+            for switch in topology.switches.values() for mirror in switch.mirrors
+        },
         "expect": [_expectation(expectation) for expectation in topology.expectations],
     }
     return {key: value for key, value in written.items() if value or key == "switches"}
+
+
+def _switch(switch: Switch) -> dict[str, Any]:
+    return _filled(
+        uplinks=list(switch.uplinks), zone=switch.zone, ageing=f"{switch.ageing_s}s",
+        vlan="transparent" if switch.is_transparent else None,
+        private_vlans={str(family.primary): _filled(isolated=family.isolated, communities=dict(family.communities))
+                       for family in switch.private_vlans},
+    )
 
 
 def _switch_of(topology: Topology, portgroup: str) -> str:
@@ -69,8 +82,8 @@ def _port_keys(topology: Topology, port: Port, role: str) -> dict[str, Any]:
     for key, (value, place, _) in topology.origins[port.name].items():
         if key in NOT_WRITTEN or value is None or (role != "guest" and key == "attach"):
             continue
-        if role == "uplink" and key == "vlan" and place is None:
-            continue
+        if key == "vlan" and (value == "transparent" or (role == "uplink" and place is None)):
+            continue                   # said at the switch, or without a spelling
         outer, _, inner = key.partition(".")
         if inner:
             keys.setdefault(outer, {})[inner] = value

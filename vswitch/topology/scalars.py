@@ -177,11 +177,9 @@ def vid(value: object, *path: str | int) -> int:
 
 
 def vlan(value: object) -> object:
-    """`none`, a VID, or a map of `trunk` and `native`.  `{access: 20}` becomes `20`, so that layers merge cleanly."""
+    """A word, a VID, or a map of `trunk` and `native`.  `{access: 20}` becomes `20`, so that layers merge cleanly."""
     if isinstance(value, str):
-        if refused := refusal("vlan", value):
-            raise Wrong(refused, "")
-        if value == "none":
+        if value in ("none", "transparent"):
             return value
         raise Wrong(f"{shown(value)} is no VLAN", "expected `none`, a number, or `{trunk: [10, 20-29], native: 10}`")
     if not isinstance(value, dict):
@@ -207,17 +205,23 @@ def _trunk(value: object) -> object:
     """`all`, or a list of VIDs and ranges such as `20-29`."""
     if value == "all":
         return value
-    items = value if isinstance(value, list) else [value]
-    if not items:
+    if value == []:
         raise Wrong("a trunk without VLANs", "expected `all` or a list such as `[10, 20-29]`", "trunk")
-    for index, item in enumerate(items):
-        path = ("trunk", index) if isinstance(value, list) else ("trunk",)
-        ends = re.fullmatch(r"(\d{1,5})-(\d{1,5})", item) if isinstance(item, str) else None
-        if ends is None:
-            vid(item, *path)
-        elif vid(int(ends[1]), *path) > vid(int(ends[2]), *path):
-            raise Wrong(f"`{item}` ends before it begins", "expected a range such as `20-29`", *path)
-    return items
+    return vid_items(value, "trunk") if isinstance(value, list) else [_vid_item(value, "trunk")]
+
+
+def vid_items(items: list[object], *path: str | int) -> list[object]:
+    """VIDs and ranges such as `20-29`, as they were written."""
+    return [_vid_item(item, *path, index) for index, item in enumerate(items)]
+
+
+def _vid_item(item: object, *path: str | int) -> object:
+    ends = re.fullmatch(r"(\d{1,5})-(\d{1,5})", item) if isinstance(item, str) else None
+    if ends is None:
+        return vid(item, *path)
+    if vid(int(ends[1]), *path) > vid(int(ends[2]), *path):
+        raise Wrong(f"`{item}` ends before it begins", "expected a range such as `20-29`", *path)
+    return item
 
 
 def reach(value: object) -> bool | str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from vswitch.topology import scalars
+from vswitch.topology import policy_scalars, scalars
 
 
 class Written:
@@ -43,7 +43,14 @@ _VLAN_MAP = {
     "additionalProperties": False,
 }
 _WAY = {"type": "string", "pattern": "^(icmp|(tcp|udp)/[0-9]+)$"}
+_RATE = {"anyOf": [{"const": "off"}, {"type": "string", "examples": ["1000pps"]}]}
+_WORDS = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 _VIA_ITEM = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+def _verdict(key: str) -> Written:
+    """What a policy does about a frame that it objects to."""
+    return _choice(key, "reject", "accept", "monitor")
+
 
 # Keys of maps keep their own schema; the others are values.
 KeyName = Annotated[str, AfterValidator(scalars.name)]
@@ -68,11 +75,32 @@ Mtu = Annotated[int, _whole(68, 65521)]             # from IPv4's least to a TAP
 Link = Annotated[str, _choice("link", "up", "down")]
 Role = Annotated[str, _choice("role", "endpoint", "multihomed", "firewall", "router", "bridge")]
 
-VlanKey = Annotated[Any, Written(scalars.vlan, anyOf=[{"const": "none"}, _VID, _VLAN_MAP])]
+VlanKey = Annotated[Any, Written(scalars.vlan, anyOf=[{"enum": ["none", "transparent"]}, _VID, _VLAN_MAP])]
 Learning = Annotated[str, _choice("learning", "first", "off", "on")]
 MaxMacs = Annotated[int, _whole(1, 65536)]
 WhenFull = Annotated[str, _choice("when_full", "drop", "forward")]
 UnknownUnicast = Annotated[str, _choice("unknown_unicast", "uplink", "flood", "drop")]
+
+Vid = Annotated[int, Written(scalars.vid, **_VID)]
+IsolatedVid = Annotated[int, Written(policy_scalars.isolated_vid, **_VID)]
+Vids = Annotated[list[Any], Written(policy_scalars.vids, **_VIDS)]
+KeyVid = Annotated[str, AfterValidator(policy_scalars.vid_key)]
+PrivatePort = Annotated[str, _choice("port", "promiscuous", "isolated")]
+GroupName = Annotated[str, Written(policy_scalars.group_name, type="string", pattern=f"^{scalars.NAME}$")]
+PromiscuousMode = Annotated[str, _verdict("promiscuous_mode")]
+MacChanges = Annotated[str, _verdict("mac_changes")]
+ForgedTransmits = Annotated[str, _verdict("forged_transmits")]
+IpBinding = Annotated[str, _verdict("ip_binding")]
+DhcpServer = Annotated[str, _verdict("dhcp_server")]
+RouterAdvertisement = Annotated[str, _verdict("router_advertisement")]
+PacketRate = Annotated[str, Written(policy_scalars.packet_rate, **_RATE)]
+StormAction = Annotated[str, _choice("action", "drop", "block")]
+Reserved = Annotated[list[str], Written(
+    policy_scalars.reserved_protocols, type="array", items={"enum": list(policy_scalars.RESERVED)}
+)]
+Mirrored = Annotated[list[str], Written(policy_scalars.mirrored, anyOf=[{"type": "string"}, _WORDS])]
+Direction = Annotated[str, _choice("direction", "both", "ingress", "egress")]
+SocketPath = Annotated[str, Written(policy_scalars.qmp_path, type="string", pattern="^/", examples=["/run/web1/qmp.sock"])]
 
 Mac = Annotated[str, Written(scalars.mac_address, type="string", examples=["52:54:00:aa:00:01"])]
 Cidr = Annotated[str, Written(scalars.cidr, type="string", examples=["10.0.2.1/24"])]

@@ -1,4 +1,4 @@
-"""The VLAN vocabulary (`none`, access, trunk, native) into the data plane's: PVID and membership.
+"""The VLAN vocabulary (`none`, access, trunk, native, private) into the data plane's: PVID and membership.
 
 The one place where both are known; behind it nobody speaks of trunks.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from vswitch.topology.model import Vlan
+from vswitch.topology.model import PrivateVlan, Vlan
 from vswitch.topology.scalars import VID_MAX
 
 Ranges = tuple[tuple[int, int], ...]
@@ -20,16 +20,34 @@ def vlan_of(spec: Any) -> Vlan:
     """`spec` is the written form that `scalars.vlan` returns, with `trunk` present if it is a map."""
     if spec == "none":
         return Vlan()
+    if spec == "transparent":
+        return Vlan(transparent=True)
     if isinstance(spec, int):
         return Vlan(pvid=spec, untagged=(spec,))
     native: int | None = spec.get("native")
-    members = set(range(1, VID_MAX + 1)) if spec["trunk"] == "all" else _vids(spec["trunk"])
+    members = set(range(1, VID_MAX + 1)) if spec["trunk"] == "all" else expanded(spec["trunk"])
     untagged = () if native is None else (native,)
     return Vlan(pvid=native, untagged=untagged, tagged=ranges(members - set(untagged)), admit_tagged=True)
 
 
+def private_vlan_of(spec: Any, family: PrivateVlan) -> Vlan | None:
+    """The two sides of a port of a private VLAN; None when `spec` names nothing that `family` has.
+
+        port                 sends in    hears
+        promiscuous          primary     primary and every secondary
+        isolated             its own     primary
+        in a community       its own     primary and its own
+    """
+    if spec.get("port") == "promiscuous":
+        return Vlan(family.primary, (family.primary, *family.secondaries))
+    if spec.get("port") == "isolated":
+        return None if family.isolated is None else Vlan(family.isolated, (family.primary,))
+    vid = dict(family.communities).get(spec.get("community"))
+    return None if vid is None else Vlan(vid, (family.primary, vid))
+
+
 def members_of(vlan: Vlan) -> set[int]:
-    """Every VID that the port is a member of."""
+    """Every VID that the port is a member of: what may leave by it."""
     return set(vlan.untagged) | {vid for first, last in vlan.tagged for vid in range(first, last + 1)}
 
 
@@ -59,7 +77,8 @@ def ranges(vids: Iterable[int]) -> Ranges:
     return tuple(found)
 
 
-def _vids(items: list[Any]) -> set[int]:
+def expanded(items: list[Any]) -> set[int]:
+    """Every VID in a list of VIDs and ranges."""
     vids: set[int] = set()
     for item in items:
         first, _, last = str(item).partition("-")

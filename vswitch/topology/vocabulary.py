@@ -10,6 +10,7 @@ line out of `not_yet`, and a field of `model.Port`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,30 +21,58 @@ from vswitch.topology.value_types import (
     Cidr,
     Count,
     Destination,
+    DhcpServer,
+    Direction,
+    ForgedTransmits,
     Gateway,
+    GroupName,
     InterfaceName,
+    IpBinding,
+    IsolatedVid,
     KeyName,
+    KeyVid,
     Learning,
     Link,
     Mac,
+    MacChanges,
     MaxMacs,
+    Mirrored,
     Mtu,
     Name,
+    PacketRate,
+    PrivatePort,
+    PromiscuousMode,
     Queues,
     Reach,
+    Reserved,
     Role,
+    RouterAdvertisement,
     Size,
+    SocketPath,
+    StormAction,
     Text,
     UnknownUnicast,
     Vcpus,
     Version,
     Via,
+    Vid,
+    Vids,
     VlanKey,
     WhenFull,
     YesNo,
 )
 
 ABSENT: Any = Field(default=None)
+STORM_KINDS = ("broadcast", "multicast", "unknown_unicast")
+
+
+def _or_const(word: str) -> Callable[[dict[str, Any]], None]:
+    """In the JSON Schema, `word` may stand in the place of the map."""
+    def extra(schema: dict[str, Any]) -> None:
+        whole = dict(schema)
+        schema.clear()
+        schema["anyOf"] = [{"const": word}, whole]
+    return extra
 
 
 class Keys(BaseModel):
@@ -57,18 +86,58 @@ class Keys(BaseModel):
         return {} if value is None else value
 
 
+class PrivateVlanKeys(Keys):
+    """A port's place in a private VLAN of its switch."""
+
+    primary: Vid = ABSENT
+    port: PrivatePort = ABSENT
+    community: Name = ABSENT
+
+
+class StormControlKeys(Keys):
+    """Packets of each kind that a port may send in a second; `storm_control: off` is short for no limit on any."""
+
+    model_config = ConfigDict(json_schema_extra=_or_const("off"))
+
+    broadcast: PacketRate = ABSENT
+    multicast: PacketRate = ABSENT
+    unknown_unicast: PacketRate = ABSENT
+    action: StormAction = ABSENT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return dict.fromkeys(STORM_KINDS, "off") if value == "off" else value
+
+
 class SwitchingKeys(Keys):
     """What any port may say about how its frames are switched."""
 
     vlan: VlanKey = ABSENT
+    private_vlan: PrivateVlanKeys = ABSENT
     isolated: YesNo = ABSENT
+    split_horizon: GroupName = ABSENT
     learning: Learning = ABSENT
     max_macs: MaxMacs = ABSENT
     when_full: WhenFull = ABSENT
     unknown_unicast: UnknownUnicast = ABSENT
+    storm_control: StormControlKeys = ABSENT
+    reserved_multicast: Reserved = ABSENT
+    dhcp_server: DhcpServer = ABSENT
+    router_advertisement: RouterAdvertisement = ABSENT
     mtu: Mtu = ABSENT
     link: Link = ABSENT
     block: YesNo = ABSENT
+
+
+class SecurityKeys(SwitchingKeys):
+    """What a port with one machine behind it may say besides; a whole network lives behind an uplink."""
+
+    promiscuous_mode: PromiscuousMode = ABSENT
+    mac_changes: MacChanges = ABSENT
+    forged_transmits: ForgedTransmits = ABSENT
+    allowed_macs: list[Mac] = ABSENT
+    ip_binding: IpBinding = ABSENT
 
 
 class TapKeys(Keys):
@@ -86,7 +155,7 @@ class TapKeys(Keys):
         return {"name": value} if isinstance(value, str) else value
 
 
-class PortKeys(SwitchingKeys):
+class PortKeys(SecurityKeys):
     """What a guest's port inherits: these keys may stand in `defaults`, a switch, a portgroup and a nic."""
 
     attach: Attach = ABSENT
@@ -126,9 +195,10 @@ class GuestKeys(Nic):
     nics: dict[KeyName, Nic] = ABSENT
     run: RunKeys = ABSENT
     count: Count = ABSENT
+    qmp: SocketPath = ABSENT
 
 
-class HostPort(SwitchingKeys, AddressKeys):
+class HostPort(SecurityKeys, AddressKeys):
     """A port of the host itself (a vmkernel port, in ESX's words)."""
 
 
@@ -139,18 +209,35 @@ class UplinkKeys(SwitchingKeys):
     physical_network: Name = ABSENT
 
 
+class FamilyKeys(Keys):
+    """The secondaries of a private VLAN."""
+
+    isolated: IsolatedVid = ABSENT
+    communities: dict[KeyName, Vid] = ABSENT
+
+
 class SwitchKeys(PortKeys):
     """A switch; port keys here are inherited by the guest and host ports on it."""
 
     uplinks: list[Name] = ABSENT
     zone: Name = ABSENT
     ageing: Ageing = ABSENT
+    private_vlans: dict[KeyVid, FamilyKeys] = ABSENT
 
 
 class PortgroupKeys(PortKeys):
     """Ports that are declared alike."""
 
     switch: Name
+
+
+class MirrorKeys(Keys):
+    """Copies of the frames of some ports, to another port of the same switch."""
+
+    source: Mirrored = Field(alias="from")
+    destination: Text = Field(alias="to")
+    direction: Direction = ABSENT
+    vlans: Vids = ABSENT
 
 
 class StationKeys(Keys):
@@ -187,5 +274,6 @@ class TopologyKeys(Keys):
     portgroups: dict[KeyName, PortgroupKeys] = {}
     guests: dict[KeyName, GuestKeys] = {}
     host: dict[KeyName, HostPort] = {}
+    mirrors: dict[KeyName, MirrorKeys] = {}
     defaults: PortKeys = PortKeys()
     expect: list[ExpectKeys] = []

@@ -1,0 +1,55 @@
+"""`mirrors`: the words of `from` and `to` become ports, all of them on one switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from vswitch.topology.document import Path
+from vswitch.topology.draft import Draft, copies
+from vswitch.topology.mistakes import Mistakes, did_you_mean
+from vswitch.topology.model import Mirror, Way
+from vswitch.topology.vlan import expanded
+from vswitch.topology.vocabulary import MirrorKeys, TopologyKeys
+
+
+def mirrors(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> dict[str, list[Mirror]]:
+    """The mirrors of each switch; what they name and does not exist, or is elsewhere, is noted."""
+    found: dict[str, list[Mirror]] = {}
+    words = _words(keys, drafts)
+    ports = {draft.name: draft for draft in drafts}
+    for name, mirror in keys.mirrors.items():
+        path: Path = ("mirrors", name)
+        to = ports.get(mirror.destination)
+        if to is None:
+            mistakes.add((*path, "to"), f"unknown port `{mirror.destination}`", did_you_mean(mirror.destination, ports))
+            continue
+        sources = list(_sources(mirror, path, words, to, mistakes))
+        found.setdefault(to.switch, []).append(Mirror(
+            name, tuple(dict.fromkeys(sources)), to.name, cast("Way", mirror.direction or "both"),
+            tuple(sorted(expanded(mirror.vlans or [])))))
+    return found
+
+
+def _words(keys: TopologyKeys, drafts: list[Draft]) -> dict[str, list[Draft]]:
+    """What `from` may name: a port, a guest with all its nics, a port group."""
+    words = {name: [draft for draft in drafts if draft.portgroup == name] for name in keys.portgroups}
+    words |= {copy: [draft for draft in drafts if draft.guest == copy]
+              for name, guest in keys.guests.items() for copy in copies(name, guest)}
+    return words | {draft.name: [draft] for draft in drafts}
+
+
+def _sources(mirror: MirrorKeys, path: Path, words: dict[str, list[Draft]], to: Draft, mistakes: Mistakes) -> Iterable[str]:
+    """The ports that `from` means, less those that are noted as mistakes."""
+    where = (*path, "from")
+    for word in mirror.source:
+        if word not in words:
+            mistakes.add(where, f"`{word}` is neither port, guest nor port group", did_you_mean(word, words))
+        for draft in words.get(word, ()):
+            if draft.switch != to.switch:
+                mistakes.add(where, f"`{draft.name}` is on `{draft.switch}`, and `{to.name}` on `{to.switch}`",
+                             "a mirror's destination is on the switch of its sources")
+            elif draft is to:
+                mistakes.add(where, f"`{to.name}` is mirrored to itself", "the destination only receives; choose another")
+            else:
+                yield draft.name

@@ -1,0 +1,64 @@
+"""What follows from how a port is written, before its defaults are settled: its VLANs, its interface, how it learns.
+
+Both the checks and the settling ask here, so that they never answer differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vswitch.topology.draft import Draft
+from vswitch.topology.inherit import value_of
+from vswitch.topology.model import Vlan
+from vswitch.topology.vlan import members_of, private_vlan_of, vlan_of
+from vswitch.topology.vocabulary import UplinkKeys
+
+
+def vlan(draft: Draft) -> Vlan | None:
+    """The VLANs that the file gives to a port; None where an uplink is to carry what its switch needs."""
+    private = value_of(draft.settings, "private_vlan")
+    if private is not None:
+        family = draft.families.get(private.get("primary"))
+        return private_vlan_of(private, family) if family else None
+    if draft.is_transparent:
+        return Vlan(transparent=True)
+    spec = value_of(draft.settings, "vlan", None if draft.role == "uplink" else "none")
+    if spec is None or (isinstance(spec, dict) and "trunk" not in spec):
+        return None
+    return vlan_of(spec)
+
+
+def used_vids(drafts: Iterable[Draft]) -> set[int]:
+    """The VIDs that the guest and host ports among `drafts` send or hear."""
+    used: set[int] = set()
+    for draft in drafts:
+        found = vlan(draft) if draft.role != "uplink" else None
+        if found is not None:
+            used |= members_of(found) | ({found.pvid} if found.pvid is not None else set())
+    return used
+
+
+def domains(draft: Draft) -> set[int]:
+    """The broadcast domains that a port takes part in: a private VLAN is one, whatever its secondaries."""
+    primaries = {vid: family.primary for family in draft.families.values() for vid in family.secondaries}
+    return {primaries.get(vid, vid) for vid in used_vids([draft])}
+
+
+def learning(draft: Draft) -> str:
+    """How a port learns: pinned to its first address unless the file knows better."""
+    built_in = "off" if draft.mac else "first"
+    if draft.role == "uplink" or draft.guest_role == "bridge" or (draft.role == "host" and not draft.mac):
+        built_in = "on"
+    return str(value_of(draft.settings, "learning", built_in))
+
+
+def tap_name(draft: Draft) -> str:
+    """The kernel interface of a guest's port."""
+    return str(value_of(draft.settings, "tap", {}).get("name") or f"{draft.guest}-{draft.nic}")
+
+
+def interface(draft: Draft) -> str:
+    """The kernel interface that carries a port."""
+    if isinstance(draft.own, UplinkKeys):
+        return str(draft.own.interface)
+    return tap_name(draft) if draft.role == "guest" else draft.name.removeprefix("host.")
