@@ -68,15 +68,16 @@ class FakeHost:
                 del self.interfaces[step.name]
             case TapAdopt() | UplinkTake():
                 before = self.interfaces[step.name]
-                self._set(step.name, alias=f"{step.alias}:mtu={before.mtu}", mtu=step.mtu)
+                self._set(step.name, alias=f"{step.alias}:mtu={before.mtu},up={before.up:d}", mtu=step.mtu)
             case TapRelease() | UplinkRelease():
-                self._set(step.name, alias="")
+                was = dict(word.split("=") for word in self.interfaces[step.name].alias.rpartition(":")[2].split(","))
+                self._set(step.name, alias="", mtu=int(was["mtu"]), up=was["up"] == "1")
             case Shield():
                 self._set(step.name, shielded=True, up=True)
             case Unshield():
                 self._set(step.name, shielded=False)
             case InterfaceSet():
-                self._set(step.name, **step.values)
+                self._set(step.name, **{key: value for key, value in step.values.items() if key != "routes"})
             case _:
                 raise AssertionError(step)
 

@@ -59,7 +59,8 @@ def check_wire(ports: list[Draft], mistakes: Mistakes) -> None:
             mistakes.add(_leaf_path(draft, "vlan", "native"),
                          f"`native: {found.pvid}` beside `{none.name}`, which has `vlan: none`",
                          "both would be untagged on one wire; give one of them a tag")
-        if draft.role == "uplink" and "private_vlan" in draft.settings and found is not None:
+        place = value_of(draft.settings, "private_vlan", {}).get("port")
+        if draft.role == "uplink" and found is not None and place == "promiscuous":
             others = used_vids(ports) - members_of(found)
             if others:
                 mistakes.add(path_of(draft.settings, "private_vlan", draft.path),

@@ -34,11 +34,21 @@ def shape(document: Document, mistakes: Mistakes) -> TopologyKeys:
         except ValidationError as error:
             details = error.errors(include_url=False)
         for detail in details:
-            _note(detail, mistakes)
+            # What was taken out for being wrong is missing in the next round.
+            if detail["type"] != "missing" or not _is_written(detail["loc"], document.values):
+                _note(detail, mistakes)
         for detail in sorted(details, key=lambda detail: len(detail["loc"]), reverse=True):
             _take_out(detail, values)
     mistakes.raise_any()
     raise AssertionError("a file that is read in no round has mistakes")
+
+
+def _is_written(path: Path, values: object) -> bool:
+    for step in path:
+        if not isinstance(values, dict) or step not in values:
+            return False
+        values = values[step]
+    return True
 
 
 def _note(detail: ErrorDetails, mistakes: Mistakes) -> None:
