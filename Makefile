@@ -4,6 +4,7 @@
 #   make test                 every test ring; what CI runs
 #   make bench [ONLY=name]    measurements beside the peers
 #   make debug                the data plane's tests under AddressSanitizer and UBSan
+#   make mutants [SEED=n]     negates conditions of the data plane one by one: do the tests notice?
 #   make lint                 ruff, mypy, cython-lint
 
 VENV   ?= .venv
@@ -59,6 +60,10 @@ debug: $(BUILT)
 	cd $(DEBUG) && env VSWITCH_DEBUG=1 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	    PYTHONPATH=. $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider tests/dataplane $(ARGS)
+
+mutants: $(BUILT)
+	@tools/debian-packages $(BUILD_PACKAGES)
+	$(RUN) tools/mutants.py $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)
 	@$(VENV)/bin/pip install -q ruff mypy cython-lint
