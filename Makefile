@@ -54,7 +54,7 @@ bench-full: $(BUILT)
 debug: $(BUILT)
 	rm -rf $(DEBUG)
 	mkdir -p $(DEBUG)
-	cp -r dataplane vswitch tests setup.py pyproject.toml README.md $(DEBUG)/
+	cp -r dataplane vswitch tests tools docs setup.py pyproject.toml README.md $(DEBUG)/
 	find $(DEBUG) -name '*.so' -delete
 	cd $(DEBUG) && VSWITCH_DEBUG=1 $(abspath $(VENV))/bin/python setup.py -q build_ext --inplace
 	cd $(DEBUG) && env VSWITCH_DEBUG=1 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
