@@ -5,6 +5,10 @@ rx_burst  fills `burst` with at most BURST_MAX frames; never blocks.  Returns ho
 tx_burst  sends copies in order; never blocks.  Returns how many were dealt with (sent, or refused for good with a reason);
           the caller keeps or drops the rest.  A negative errno says that the port is broken and none was taken.
 rx_done   gives the borrowed buffers of `burst` back to their owner, in order.
+rx_arm    of drivers that may be polled: asks for an event on `poll_fd` when something comes, and answers whether something is
+          there already.  The worker calls it before it sleeps; between that and the next event there may be none.
+
+-EPROTO says that the driver has closed itself because its peer broke a rule; `condition` has the reason for people.
 
 Directions are the switch's: rx enters the switch.  A guest's transmit queue is our rx.
 """
@@ -26,11 +30,19 @@ cdef struct TxBurst:
 ctypedef int (*RxBurst)(void *device, Burst *burst) noexcept nogil
 ctypedef int (*TxBurstSend)(void *device, TxCopy *copies, uint32_t n) noexcept nogil
 ctypedef void (*RxDone)(void *device, Burst *burst) noexcept nogil
+ctypedef int (*RxArm)(void *device) noexcept nogil
+ctypedef void (*DeviceChange)(void *argument) noexcept nogil
 
 cdef struct PortDriver:
     RxBurst rx_burst
     TxBurstSend tx_burst
     RxDone rx_done               # NULL when nothing is to be given back
+    RxArm rx_arm                 # NULL for drivers whose `poll_fd` always tells
+
+
+cdef class Gate:
+    """How a driver changes what the worker reads: between two bursts.  This one serves ports that no worker serves."""
+    cdef change(self, DeviceChange change, void *argument)
 
 
 cdef class Port:
@@ -39,3 +51,4 @@ cdef class Port:
     cdef void *device            # what the three functions get
     cdef readonly list fds       # of the device, in the order they were handed over
     cdef readonly int poll_fd    # readable when rx_burst has something, or -1
+    cdef Gate gate               # the switch's, once the port is attached

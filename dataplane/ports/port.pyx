@@ -3,6 +3,11 @@
 import os
 
 
+cdef class Gate:
+    cdef change(self, DeviceChange change, void *argument):
+        change(argument)
+
+
 cdef class Port:
     kind = "none"
 
@@ -13,6 +18,12 @@ cdef class Port:
         self.driver.rx_burst = NULL
         self.driver.tx_burst = NULL
         self.driver.rx_done = NULL
+        self.driver.rx_arm = NULL
+        self.gate = Gate()
+
+    def condition(self):
+        """What the driver says of its peer: "" or `waiting` or `broken`, and a sentence for people."""
+        return "", ""
 
     def overruns(self):
         """Frames that the kernel dropped before we read them, since the last call."""

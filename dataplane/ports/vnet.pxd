@@ -1,4 +1,4 @@
-"""Frames with a struct virtio_net_hdr before them, as both kernel drivers exchange them.
+"""Frames with a struct virtio_net_hdr before them, as every driver but `memory` exchanges them.
 
 Reading takes the sender's numbers as claims (the ingress stage checks them); writing uses only our own.
 """
@@ -30,17 +30,23 @@ cdef inline void vnet_read(Frame *frame, const virtio_net_hdr *vnet) noexcept no
     frame.gso_size = vnet.gso_size
 
 
+cdef inline void vnet_fill(virtio_net_hdr *vnet, const TxCopy *copy) noexcept nogil:
+    """Our own numbers for one copy."""
+    cdef const Frame *frame = copy.frame
+    cdef uint16_t tag = 4 if copy.tagged else 0      # offsets count from the start of what is sent
+    vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM if frame.needs_csum else 0
+    vnet.gso_type = frame.gso_type
+    vnet.hdr_len = frame.gso_header_length + tag if frame.gso_type else 0
+    vnet.gso_size = frame.gso_size if frame.gso_type else 0
+    vnet.csum_start = frame.csum_start + tag if frame.needs_csum else 0
+    vnet.csum_offset = frame.csum_offset if frame.needs_csum else 0
+
+
 cdef inline uint32_t vnet_write(TxScratch *scratch, const TxCopy *copy) noexcept nogil:
     """Lay out one copy as iovec parts; how many.  The payload stays where it is."""
     cdef const Frame *frame = copy.frame
     cdef uint32_t i, n = 2
-    cdef uint16_t tag = 4 if copy.tagged else 0      # offsets count from the start of what is sent
-    scratch.vnet.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM if frame.needs_csum else 0
-    scratch.vnet.gso_type = frame.gso_type
-    scratch.vnet.hdr_len = frame.gso_header_length + tag if frame.gso_type else 0
-    scratch.vnet.gso_size = frame.gso_size if frame.gso_type else 0
-    scratch.vnet.csum_start = frame.csum_start + tag if frame.needs_csum else 0
-    scratch.vnet.csum_offset = frame.csum_offset if frame.needs_csum else 0
+    vnet_fill(&scratch.vnet, copy)
     scratch.parts[0].iov_base = &scratch.vnet
     scratch.parts[0].iov_len = sizeof(virtio_net_hdr)
     if copy.tagged:

@@ -12,7 +12,7 @@ cdef extern from "<sys/epoll.h>" nogil:
         uint32_t events
         epoll_data_t data
     enum:
-        EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP
+        EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLET
         EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD
         EPOLL_CLOEXEC
     int epoll_create1(int flags)
