@@ -6,7 +6,7 @@ from libc.stdlib cimport free
 
 from dataplane.ports.port cimport Port
 from dataplane.reasons cimport PASS
-from dataplane.state cimport PORT_UP, PORTS_MAX, PortState
+from dataplane.state cimport PORT_DOWN, PORT_UP, PORTS_MAX, PortState
 from dataplane.sys.compiler cimport allocate_lines
 
 import errno
@@ -51,11 +51,14 @@ cdef class AttachedPort:
 
     def as_listed(self):
         """What messages.py says of a port in the answer to `ports`."""
-        state = "waiting" if self.state.state == PORT_UP and not self.state.has_carrier else STATES[self.state.state]
+        state, why = self.driver.condition()
+        if not state or self.state.state == PORT_DOWN:
+            state = "waiting" if self.state.state == PORT_UP and not self.state.has_carrier else STATES[self.state.state]
         blocked = self.state.blocked_reason
         return {
             "config": self.config,
             "state": state,
+            "why": why,
             "errno": self.state.error,
             "mac": mac_text(self.state.addresses[0]) if self.state.n_addresses else "",
             "blocked": reasons.NAMES[blocked] if blocked != PASS else "",

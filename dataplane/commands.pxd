@@ -2,6 +2,7 @@
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from dataplane.ports.port cimport DeviceChange
 from dataplane.state cimport PortState, SwitchState
 from dataplane.tables.fdb cimport FdbEntry
 from dataplane.tables.flood_groups cimport FloodGroup
@@ -30,6 +31,10 @@ cdef struct Overrun:
     PortState *port
     uint64_t n
 
+cdef struct DriverCommand:      # a driver's own change of its device
+    DeviceChange change
+    void *argument
+
 cdef struct Dump:
     uint64_t at                  # first bucket
     uint64_t end
@@ -48,3 +53,4 @@ cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil    
 cdef void command_dump(SwitchState *switch, void *argument) noexcept nogil      # Dump
 cdef void command_overrun(SwitchState *switch, void *argument) noexcept nogil   # Overrun
 cdef void command_ageing(SwitchState *switch, void *argument) noexcept nogil    # uint32_t, seconds
+cdef void command_driver(SwitchState *switch, void *argument) noexcept nogil    # DriverCommand

@@ -138,3 +138,8 @@ cdef void command_ageing(SwitchState *switch, void *argument) noexcept nogil:
     """A shorter time ends entries at once: they may not hold places of their port's quota until the next second."""
     switch.fdb.ageing_s = (<uint32_t *>argument)[0]
     switch.fdb.sweep_at = 0
+
+
+cdef void command_driver(SwitchState *switch, void *argument) noexcept nogil:
+    cdef DriverCommand *command = <DriverCommand *>argument
+    command.change(command.argument)

@@ -13,7 +13,7 @@ descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD i
 
 Requests
     hello                                  -> switch configuration, version, pid, layout; fds: [tables]
-    ports                                  -> {"ports": [{"config": {...}, "state": "up", "errno": 0, "mac": "", "fds": 1}, ...],
+    ports                                  -> {"ports": [{"config": {...}, "state": "up", "why": "", "errno": 0, "mac": "", "fds": 1}, ...],
                                                "next": n | None}; `mac` is the registered or first-heard address
                                               fds: of the ports, in order (`from`: index to start at)
     switch_set   {"config": {...}}         change `ageing_s` and the like
@@ -80,6 +80,7 @@ SWITCH_DEFAULTS: dict[str, Any] = {
     "topology": "",
     "ageing_s": 300,             # IEEE 802.1Q-2018 8.8.3: 10 .. 1 000 000, recommended 300
     "fdb_capacity": 65536,       # entries that fit the table at half load
+    "spin_us": 50,               # how long the worker polls a vhost-user port that has fallen silent before it sleeps
     "shared_learning": {},       # VID as text -> VID of the VLAN that it learns with: a private VLAN's secondaries with their primary
     "mirrors": [],               # {"name", "from": [port, ...], "to": port, "direction": "both" | "ingress" | "egress", "vlans": [VID, ...]}
 }

@@ -1,5 +1,6 @@
 """The control side's hold on the worker; see runner.pyx."""
 
+from dataplane.ports.port cimport Gate
 from dataplane.state cimport Command, SwitchState
 
 
@@ -10,3 +11,7 @@ cdef class Runner:
     cdef call(self, Command command, void *argument)
     cdef serve_until_idle(self, list indices)
     cdef unsigned long spin(self, list indices, unsigned long n_rounds, unsigned long *cycles)
+
+
+cdef class WorkerGate(Gate):
+    cdef Runner runner

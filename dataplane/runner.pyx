@@ -10,9 +10,10 @@ import threading
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from dataplane.commands cimport command_stop
+from dataplane.commands cimport DriverCommand, command_driver, command_stop
 from dataplane.events cimport events_open
 from dataplane.frames.pool cimport Buffer, KeptFrame, Pool
+from dataplane.ports.port cimport DeviceChange, Gate
 from dataplane.state cimport NEVER_NS, PORT_DOWN, PORTS_MAX, Command, PortState, SwitchState
 from dataplane.sys.compiler cimport allocate_lines, clock_ns, read_tsc, store_release_u32
 from dataplane.sys.epoll cimport (
@@ -157,3 +158,16 @@ cdef class Runner:
                 close(fd)
         free(self.switch.pool.memory)
         free(self.switch)
+
+
+cdef class WorkerGate(Gate):
+    """Changes of the devices that the worker serves."""
+
+    def __cinit__(self, Runner runner):
+        self.runner = runner
+
+    cdef change(self, DeviceChange change, void *argument):
+        cdef DriverCommand command
+        command.change = change
+        command.argument = argument
+        self.runner.call(command_driver, &command)

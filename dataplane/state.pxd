@@ -94,6 +94,7 @@ cdef struct PortState:
     int error                    # errno of the last hard error
     uint32_t n_queued
     uint32_t queued_octets
+    uint64_t busy_until_ns       # of a driver that may be polled: until then it is
     uint8_t n_hard_errors        # in a row
     uint8_t state
     uint8_t is_ready             # on the list of ports that have something to read
@@ -128,6 +129,7 @@ cdef struct SwitchState:
     uint32_t now_s
     uint32_t is_running
     uint64_t n_impossible
+    uint64_t spin_ns             # how long a silent port is polled
     uint64_t *heartbeat_ns       # in the shared memory
     int epoll_fd
     int event_fd                 # eventfd that tells the control side of a change it should look at

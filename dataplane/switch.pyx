@@ -20,7 +20,7 @@ from dataplane.fdb cimport fdb_enter_static, fdb_flush, fdb_list
 from dataplane.flooding cimport Flooding
 from dataplane.frames.frame cimport Frame
 from dataplane.ports.port cimport Port
-from dataplane.runner cimport Runner
+from dataplane.runner cimport Runner, WorkerGate
 from dataplane.settings cimport settings_fill
 from dataplane.shared_tables cimport SharedTables
 from dataplane.state cimport PORT_DOWN, PORT_UP, PortState, SwitchState
@@ -32,6 +32,7 @@ from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.settings import config_merged, registered_keys, vlans_of
 
 cdef enum:
+    SPIN_US_MAX = 50             # polling is rationed
     STATIC_VLANS_MAX = 64        # a port in more VLANs gets its static entries when its first frame in each arrives
 
 assert sizeof(Frame) == 64, "a frame descriptor is one cache line"
@@ -58,6 +59,7 @@ cdef class Switch:
         self.tables.open(self.switch, tables_fd, self.config["fdb_capacity"])
         self.flooding = Flooding(self.runner)
         self.switch.fdb.ageing_s = self.config["ageing_s"]
+        self._set_spin(self.config["spin_us"])
 
     @property
     def resumed(self):
@@ -96,6 +98,7 @@ cdef class Switch:
         port.state.poll_fd = driver.poll_fd
         port.state.state = PORT_UP
         port.state.counters = self.tables.counters_of(port.state.index)
+        driver.gate = WorkerGate(self.runner)
         self.runner.call(command_add, port.state)
         self.attached[config["name"]] = port
         if self.tables.resumed:
@@ -209,13 +212,21 @@ cdef class Switch:
         return self.switch.fdb.n_entries
 
     def switch_set(self, config):
-        """Change what may change on a running switch: `ageing_s`."""
+        """Change what may change on a running switch: `ageing_s` and `spin_us`."""
         cdef uint32_t ageing_s = config.get("ageing_s", self.config["ageing_s"])
-        for key in set(config) - {"ageing_s"}:
+        for key in set(config) - {"ageing_s", "spin_us"}:
             if config[key] != self.config.get(key):
                 raise ValueError(f"{key} of a running switch cannot change")
         self.config["ageing_s"] = ageing_s
         self.runner.call(command_ageing, &ageing_s)
+        self._set_spin(config.get("spin_us", self.config["spin_us"]))
+
+    cdef _set_spin(self, spin_us):
+        """A word that the worker reads once a round; it needs no command."""
+        if not 0 <= spin_us <= SPIN_US_MAX:
+            raise ValueError(f"a worker spins for at most {SPIN_US_MAX} us")
+        self.config["spin_us"] = spin_us
+        self.switch.spin_ns = spin_us * 1000
 
     # Counters and events.
 

@@ -6,7 +6,7 @@ whole burst is served again without asking the kernel whether it has more.
 Threads: this is the worker.
 """
 
-from libc.errno cimport EAGAIN, EINTR, ENETDOWN
+from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, Burst, Frame, frame_wire_bytes
@@ -50,6 +50,10 @@ cdef void hard_error(SwitchState *switch, PortState *port, int error) noexcept n
     if error == ENETDOWN:
         return
     port.error = error
+    # The driver has closed itself and says why; its peer may start anew, so the port stays with epoll.
+    if error == EPROTO:
+        write(switch.event_fd, &one, sizeof(one))
+        return
     port.n_hard_errors += 1
     if port.n_hard_errors < HARD_ERRORS_MAX:
         return
@@ -216,15 +220,28 @@ cdef inline void set_ready(SwitchState *switch, PortState *port) noexcept nogil:
         switch.n_ready_ports += 1
 
 
+cdef inline bint keeps_ready(SwitchState *switch, PortState *port, int n) noexcept nogil:
+    """Whether a port that has just given `n` frames is to be served again without an event."""
+    if n == BURST_MAX:
+        return True
+    if port.driver.rx_arm == NULL:
+        return False
+    if n:
+        port.busy_until_ns = switch.now_ns + switch.spin_ns
+    return switch.now_ns < port.busy_until_ns or port.driver.rx_arm(port.device)
+
+
 cdef void worker_serve_all(SwitchState *switch) noexcept nogil:
-    """One burst from each ready port, in turn; those that filled it stay ready."""
+    """One burst from each ready port, in turn; those that filled it stay ready, and those that are polled."""
     cdef uint32_t i, n = switch.n_ready_ports, n_left = 0
     cdef PortState *port
     for i in range(n):
         port = switch.ports[switch.ready_ports[i]]
         if port == NULL:
             continue
-        if serve_port(switch, port) and switch.burst.n == BURST_MAX:
+        if port.queue_head != NULL and port.driver.rx_arm != NULL:
+            drain_queue(switch, port)
+        if keeps_ready(switch, port, serve_port(switch, port)):
             switch.ready_ports[n_left] = port.index
             n_left += 1
         else:
@@ -320,7 +337,8 @@ cdef void ask_epoll(SwitchState *switch) noexcept nogil:
         port = switch.ports[events[i].data.u64 & (PORTS_MAX - 1)]
         if port == NULL:
             continue
-        if events[i].events & EPOLLOUT:
+        # A driver that may be polled has one event for both: something to read, or room to write.
+        if events[i].events & EPOLLOUT or port.driver.rx_arm != NULL:
             drain_queue(switch, port)
         if events[i].events & ~<uint32_t>EPOLLOUT:
             set_ready(switch, port)

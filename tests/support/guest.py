@@ -292,16 +292,16 @@ class Guest:
         arrived = []
         rest = 0
         octets = b""
-        for head, n in ring.collect():
-            offset = self.buffers[2 * pair, head]
+        # All of them first: a buffer that is posted again may get the head of a later one.
+        done = [(self.buffers.pop((2 * pair, head)), n) for head, n in ring.collect()]
+        for offset, n in done:
             assert n <= self.buffer, "the switch wrote beyond a buffer"
             octets += self.memory.read(offset, n)
             if not rest:
-                fields = VNET.unpack(octets[:12]) if self.header_octets == 12 else (*VNET.unpack(octets[:10] + b"\1\0"),)
+                fields = VNET.unpack(octets[:12] if self.header_octets == 12 else octets[:10] + b"\1\0")
                 rest = fields[6] if Feature.MRG_RXBUF in self.features else 1
             rest -= 1
             again = ring.chain([(offset, self.buffer)], writable=True)
-            del self.buffers[2 * pair, head]
             self.buffers[2 * pair, again] = offset
             ring.offer(again)
             if not rest:
