@@ -13,7 +13,8 @@ descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD i
 
 Requests
     hello                                  -> switch configuration, version, pid, layout; fds: [tables]
-    ports                                  -> {"ports": [{"config": {...}, "state": "up", "why": "", "errno": 0, "mac": "", "fds": 1}, ...],
+    ports                                  -> {"ports": [{"config": {...}, "state": "up", "why": "", "errno": 0, "mac": "",
+                                                          "fds": 1}, ...],
                                                "next": n | None}; `mac` is the registered or first-heard address
                                               fds: of the ports, in order (`from`: index to start at)
     switch_set   {"config": {...}}         change `ageing_s` and the like

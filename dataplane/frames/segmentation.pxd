@@ -23,7 +23,9 @@ cdef struct Cut:                 # one segment, or one frame whose checksum is f
     uint8_t header[HEADER_ROOM]
 
 
-cdef inline void sum_pseudo_header(Sum *total, const uint8_t *network, bint is_v4, uint8_t protocol, uint32_t octets) noexcept nogil:
+cdef inline void sum_pseudo_header(
+    Sum *total, const uint8_t *network, bint is_v4, uint8_t protocol, uint32_t octets
+) noexcept nogil:
     """Add what TCP and UDP cover of the IP header (RFC 9293 3.1, RFC 8200 8.1)."""
     if is_v4:
         sum_octets(total, network + 12, 8)

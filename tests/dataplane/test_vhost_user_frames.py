@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from dataplane.ports.vhost_user.protocol import Feature
-from tests.support.frames import A, B, C, UNKNOWN, frame, mac, tag
+from tests.support.frames import UNKNOWN, A, B, C, frame, mac, tag
 from tests.support.guest import FEATURES, OFFLOADS, VNET, SharedMemory
 from tests.support.vhost_switch import VhostSwitch
 
@@ -120,7 +120,10 @@ def test_tags_come_off_and_go_on(switch):
     access = {"pvid": 10, "untagged": [10], "tagged": [], "admit_tagged": False, "transparent": False}
     switch.set("a", vlan=trunk), switch.set("b", vlan=access), switch.set("c", vlan=trunk)
     switch["a"].send(frame(tags=tag(10, pcp=5), payload=bytes(range(200))))
-    assert switch.arrived() == {"b": [frame(payload=bytes(range(200)))], "c": [frame(tags=tag(10, pcp=5), payload=bytes(range(200)))]}
+    assert switch.arrived() == {
+        "b": [frame(payload=bytes(range(200)))],
+        "c": [frame(tags=tag(10, pcp=5), payload=bytes(range(200)))],
+    }
 
 
 def test_what_finds_no_buffer_waits_and_keeps_its_order(switch):

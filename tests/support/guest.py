@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import itertools
 import mmap
 import os
 import socket
@@ -162,7 +163,7 @@ class Guest:
         """Send one message; `parts` cuts it at these octets."""
         octets = struct.pack("=3I", request, flags, len(payload) if size is None else size) + payload
         cuts = [0, *parts, len(octets)]
-        for k, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        for k, (start, end) in enumerate(itertools.pairwise(cuts)):
             socket.send_fds(self.socket, [octets[start:end]], list(fds) if k == 0 else [])
             self.pump()
 
@@ -252,7 +253,7 @@ class Guest:
         offset = self._slot(len(octets))
         self.memory.write(offset, octets)
         ends = [*cuts, len(octets)]
-        pieces = [(offset + start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
+        pieces = [(offset + start, end - start) for start, end in itertools.pairwise([0, *ends])]
         if indirect:
             head = ring.free.pop()
             table = self._slot(16 * len(pieces))

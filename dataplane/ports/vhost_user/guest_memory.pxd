@@ -57,7 +57,9 @@ cdef inline uint8_t *memory_find_user(const GuestMemory *memory, uint64_t addres
     return NULL
 
 
-cdef inline bint memory_copy(const GuestMemory *memory, uint64_t address, uint64_t octets, uint32_t *hint, uint8_t *to) noexcept nogil:
+cdef inline bint memory_copy(
+    const GuestMemory *memory, uint64_t address, uint64_t octets, uint32_t *hint, uint8_t *to
+) noexcept nogil:
     """Copy guest memory into our own; False when not all of it is mapped."""
     cdef uint64_t run = 0
     cdef uint8_t *source

@@ -111,7 +111,7 @@ cdef inline int guest_tx_rx_burst(void *self, Burst *burst) noexcept nogil:
             return 0
         device.is_told = 1
         return -EPROTO
-    for i in range(n_pairs):
+    for _ in range(n_pairs):
         device.rx_pair = device.rx_pair + 1 if device.rx_pair + 1 < n_pairs else 0
         at = 2 * device.rx_pair + 1
         queue = device.queues[at]

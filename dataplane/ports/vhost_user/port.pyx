@@ -13,16 +13,15 @@ from libc.string cimport memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, madvise, munmap
 from posix.mman cimport mmap as map_memory
 
-from dataplane.frames.frame cimport Segment
 from dataplane.ports.port cimport Port
 from dataplane.ports.vhost_user.device cimport (
-    OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, PAIRS_MAX, QUEUES_MAX, VhostDevice, device_arm,
+    OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6, OFFLOAD_USO, QUEUES_MAX, VhostDevice, device_arm,
 )
-from dataplane.ports.vhost_user.guest_memory cimport REGIONS_MAX, GuestMemory, Region, memory_find_user
+from dataplane.ports.vhost_user.guest_memory cimport GuestMemory, Region, memory_find_user
 from dataplane.ports.vhost_user.guest_rx cimport guest_rx_tx_burst
 from dataplane.ports.vhost_user.guest_tx cimport guest_tx_rx_burst, guest_tx_rx_done
-from dataplane.ports.vhost_user.virtqueue cimport FAULTS_N, Virtqueue, virtqueue_disarm, virtqueue_rewind
-from dataplane.sys.compiler cimport allocate_lines, full_barrier, guard_range, guest_load_u16, unguard_range
+from dataplane.ports.vhost_user.virtqueue cimport FAULTS_N, Virtqueue, virtqueue_rewind
+from dataplane.sys.compiler cimport allocate_lines, guard_range, guest_load_u16, unguard_range
 from dataplane.sys.epoll cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLET, EPOLLIN, close, epoll_create1, epoll_ctl, epoll_event,
 )
@@ -162,7 +161,6 @@ cdef class VhostUserPort(Port):
     cdef readonly object backend     # the front-end's connection, while there is one
 
     def __cinit__(self, *arguments, **options):
-        cdef epoll_event event
         self.wake_fd = -1
         self.vhost = <VhostDevice *>allocate_lines(sizeof(VhostDevice))
         if self.vhost == NULL:

@@ -8,6 +8,7 @@ not exist for us; so migration logs, post-copy, IOMMU and crypto cannot be reach
 
 from __future__ import annotations
 
+import itertools
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -234,7 +235,7 @@ def check_regions(regions: list[MemoryRegion]) -> None:
             raise RefusedError("a memory region beyond the end of any file")
     for space in ("guest_address", "user_address"):
         ordered = sorted(regions, key=lambda region: getattr(region, space))
-        for first, second in zip(ordered, ordered[1:], strict=False):
+        for first, second in itertools.pairwise(ordered):
             if getattr(first, space) + first.octets > getattr(second, space):
                 raise RefusedError("memory regions overlap")
 
