@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -60,80 +62,114 @@ expect:
 """
 WEB = "busybox httpd -f -p 80 -h /srv/www"
 
-
-def outcome(tmp_path, text: str, expectation: str, rules: str = RULES) -> tuple[bool, str]:
-    """Whether `expectation` held in a lab of `text`, and the checker's evidence."""
-    (tmp_path / "fw.nft").write_text(rules)
-    whole = text.replace("NAME", f"x{os.getpid()}").replace("WEB", WEB) + f"  - {{{expectation}}}\n"
-    topology = loads(whole, str(tmp_path / "x.yaml"))
-    with bridged_lab(topology, "namespaces", tmp_path) as lab:
-        result, = check(lab, topology)
-        return result.held, result.evidence
-
-
 def moved(guest: str, switch: str) -> str:
     """The topology with a guest on another switch."""
     before = next(line for line in TOPOLOGY.splitlines() if line.startswith(f"  {guest}:"))
     return TOPOLOGY.replace(before, re.sub(r"switch: \w+", f"switch: {switch}", before))
 
 
-def test_reach_true_and_its_control(tmp_path):
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: web, to: db, reach: true")
-    assert held and evidence == "db answers icmp"
-    held, evidence = outcome(tmp_path, moved("db", "other"), "from: web, to: db, reach: true")
-    assert not held and evidence == "db does not answer web to anything"
+AROUND = TOPOLOGY.replace("{default: 198.51.100.1}", "{default: 198.51.100.2}").replace(
+    "10.0.2.2/24], routes: {default: 10.0.2.1}", "10.0.2.2/24], routes: {default: 10.0.2.9}").replace("expect:\n", SECOND)
+# A lab for each way in which the file may be wrong, and what is asked there: (topology, rules of fw, expectations).
+LABS = {
+    "right": (TOPOLOGY, RULES, (
+        "from: web, to: db, reach: true",
+        "from: outside.client, to: web, reach: tcp/80",
+        "from: outside.client, to: db, reach: udp/53",
+        "from: outside, to: db, reach: false",
+        "from: outside.client, to: hermit, reach: false",
+        "from: hermit, to: private, isolated: true",
+        "from: apart, to: any, reach: false",
+        "from: apart, to: private, no_shared_contact: true",
+        "from: public, to: private, no_shared_contact: true",
+        "from: outside, to: private, only_via: [fw]",
+    )),
+    "rules open": (TOPOLOGY, OPEN, (
+        "from: outside.client, to: db, reach: udp/53",
+        "from: outside, to: db, reach: false",
+    )),
+    "db apart": (moved("db", "other"), RULES, ("from: web, to: db, reach: true",)),
+    "db in front": (moved("db", "front"), RULES, ("from: outside, to: db, only_via: [fw]",)),
+    "hermit in front": (moved("hermit", "front"), RULES, ("from: outside.client, to: hermit, reach: false",)),
+    "hermit in back": (moved("hermit", "back"), RULES, ("from: hermit, to: private, isolated: true",)),
+    "a way around": (AROUND, OPEN, (
+        "from: outside, to: web, only_via: [fw]",
+        "from: outside, to: web, only_via: [[fw, second]]",
+    )),
+}
 
 
-def test_reach_of_a_port_and_its_control(tmp_path):
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: outside.client, to: web, reach: tcp/80")
-    assert held and evidence == "web answers tcp/80"
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory) -> Callable[[str, str], tuple[bool, str]]:
+    """Whether an expectation held in one of LABS, and the checker's evidence; each lab is built once."""
+    found: dict[str, dict[str, tuple[bool, str]]] = {}
+
+    def ask(lab: str, expectation: str) -> tuple[bool, str]:
+        if lab not in found:
+            found[lab] = judged(tmp_path_factory.mktemp("lab"), *LABS[lab])
+        return found[lab][expectation]
+
+    return ask
+
+
+def judged(folder: Path, text: str, rules: str, expectations: tuple[str, ...]) -> dict[str, tuple[bool, str]]:
+    (folder / "fw.nft").write_text(rules)
+    listed = "".join(f"  - {{{expectation}}}\n" for expectation in expectations)
+    topology = loads(text.replace("NAME", f"x{os.getpid()}").replace("WEB", WEB) + listed, str(folder / "x.yaml"))
+    with bridged_lab(topology, "namespaces", folder) as lab:
+        results = check(lab, topology)
+    return {expectation: (result.held, result.evidence) for expectation, result in zip(expectations, results, strict=True)}
+
+
+def test_reach_true_and_its_control(outcome):
+    assert outcome("right", "from: web, to: db, reach: true") == (True, "db answers icmp")
+    assert outcome("db apart", "from: web, to: db, reach: true") == (False, "db does not answer web to anything")
+
+
+def test_reach_of_a_port_and_its_control(outcome):
+    assert outcome("right", "from: outside.client, to: web, reach: tcp/80") == (True, "web answers tcp/80")
     # A listener that nobody declared is started for the check, so it is the firewall that refuses.
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: outside.client, to: db, reach: udp/53")
+    held, evidence = outcome("right", "from: outside.client, to: db, reach: udp/53")
     assert not held and evidence == "db does not answer outside.client to udp/53"
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: outside.client, to: db, reach: udp/53", OPEN)
-    assert held and evidence == "db answers udp/53"
+    assert outcome("rules open", "from: outside.client, to: db, reach: udp/53") == (True, "db answers udp/53")
 
 
-def test_reach_false_and_a_rule_too_many(tmp_path):
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: outside, to: db, reach: false")
+def test_reach_false_and_a_rule_too_many(outcome):
+    held, evidence = outcome("right", "from: outside, to: db, reach: false")
     assert held and evidence.endswith("no frame seen, while fw saw them")
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: outside, to: db, reach: false", OPEN)
+    held, evidence = outcome("rules open", "from: outside, to: db, reach: false")
     assert not held and "db answers outside.client to icmp@10.0.2.3" in evidence
 
 
-def test_reach_false_and_a_wrong_switch(tmp_path):
+def test_reach_false_and_a_wrong_switch(outcome):
     """On the right switch nothing arrives; on the wrong one the frames do, although no address answers."""
-    assert outcome(tmp_path, TOPOLOGY, "from: outside.client, to: hermit, reach: false")[0]
-    held, evidence = outcome(tmp_path, moved("hermit", "front"), "from: outside.client, to: hermit, reach: false")
+    assert outcome("right", "from: outside.client, to: hermit, reach: false")[0]
+    held, evidence = outcome("hermit in front", "from: outside.client, to: hermit, reach: false")
     assert not held and evidence == "hermit.eth0 sees frames of outside.client.eth0"
 
 
-def test_isolated_counts_both_ways(tmp_path):
-    assert outcome(tmp_path, TOPOLOGY, "from: hermit, to: private, isolated: true")[0]
-    held, evidence = outcome(tmp_path, moved("hermit", "back"), "from: hermit, to: private, isolated: true")
+def test_isolated_counts_both_ways(outcome):
+    assert outcome("right", "from: hermit, to: private, isolated: true")[0]
+    held, evidence = outcome("hermit in back", "from: hermit, to: private, isolated: true")
     assert not held and "answers" in evidence
 
 
-def test_no_shared_contact_and_a_machine_in_both(tmp_path):
-    assert outcome(tmp_path, TOPOLOGY, "from: apart, to: any, reach: false")[0]
-    assert outcome(tmp_path, TOPOLOGY, "from: apart, to: private, no_shared_contact: true")[0]
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: public, to: private, no_shared_contact: true")
-    assert not held and evidence == "both have fw"
+def test_no_shared_contact_and_a_machine_in_both(outcome):
+    assert outcome("right", "from: apart, to: any, reach: false")[0]
+    assert outcome("right", "from: apart, to: private, no_shared_contact: true")[0]
+    assert outcome("right", "from: public, to: private, no_shared_contact: true") == (False, "both have fw")
 
 
-def test_only_via_and_a_way_around(tmp_path):
-    held, evidence = outcome(tmp_path, TOPOLOGY, "from: outside, to: private, only_via: [fw]")
+def test_only_via_and_a_way_around(outcome):
+    held, evidence = outcome("right", "from: outside, to: private, only_via: [fw]")
     assert held and evidence == "web answers tcp/80, not without fw"
-    around = TOPOLOGY.replace("{default: 198.51.100.1}", "{default: 198.51.100.2}")
-    around = around.replace("10.0.2.2/24], routes: {default: 10.0.2.1}", "10.0.2.2/24], routes: {default: 10.0.2.9}")
-    around = around.replace("expect:\n", SECOND)
-    held, evidence = outcome(tmp_path, around, "from: outside, to: web, only_via: [fw]", OPEN)
+    held, evidence = outcome("a way around", "from: outside, to: web, only_via: [fw]")
     assert not held and evidence.startswith("without fw, web still answers")
-    assert outcome(tmp_path, around, "from: outside, to: web, only_via: [[fw, second]]", OPEN)[0]
+    assert outcome("a way around", "from: outside, to: web, only_via: [[fw, second]]")[0]
 
 
-def test_only_via_and_a_direct_contact(tmp_path):
-    held, evidence = outcome(tmp_path, moved("db", "front"), "from: outside, to: db, only_via: [fw]")
+def test_only_via_and_a_direct_contact(outcome):
+    held, evidence = outcome("db in front", "from: outside, to: db, only_via: [fw]")
     assert not held and evidence == "db.eth0 sees frames of outside.client.eth0"
 
 

@@ -157,7 +157,7 @@ class Judge:
                 return False, f"no control: nothing passes even with the rules of {_some(opened)} open"
             for item in items:
                 with gate.closed(item):
-                    around = self._answered(passing)
+                    around = self._answered(passing, again=True)
                 if around:
                     still = _some(f"{one.target} still answers {one.text}" for one in around)
                     return False, f"without {_some(item)}, {still}"
@@ -167,9 +167,9 @@ class Judge:
         answers = _some({f"{one.target} answers {one.protocol}" for one in passing})
         return True, f"{how}{answers}, not without {' nor '.join(_some(item) for item in items)}"
 
-    def _answered(self, attempts: set[Attempt]) -> set[Attempt]:
+    def _answered(self, attempts: set[Attempt], again: bool = False) -> set[Attempt]:
         result = Round()
-        self._watchers.try_attempts(attempts, result)
+        self._watchers.try_attempts(attempts, result, again)
         return result.answered
 
 

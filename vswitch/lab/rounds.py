@@ -103,12 +103,12 @@ class Watchers:
                 if words[0] == "seen" and len(words) == 5:
                     result.sightings.add(Sighting((words[2], words[3]), words[4], (machine, words[1])))
 
-    def try_attempts(self, attempts: Iterable[Attempt], result: Round) -> None:
-        """All attempts at once; notes those that were answered."""
+    def try_attempts(self, attempts: Iterable[Attempt], result: Round, again: bool = False) -> None:
+        """All attempts at once; notes those that were answered.  What was answered before is answered soon or not at all."""
         by_source: dict[str, dict[str, list[Attempt]]] = {}
         for attempt in attempts:
             by_source.setdefault(attempt.source, {}).setdefault(attempt.text, []).append(attempt)
-        patience = PATIENCE_S[self.lab.record.mode]
+        patience = PATIENCE_S[self.lab.record.mode] / (2 if again else 1)
         jobs = {source: _start(self.lab, source, ["reach", str(patience), *texts])
                 for source, texts in by_source.items()}
         for source, output in _outputs(jobs):
