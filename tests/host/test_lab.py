@@ -15,7 +15,7 @@ from tests.support.bridged_lab import bridge_lines, bridged_lab
 from vswitch.errors import LabError, UsageError
 from vswitch.lab import Lab, labs, netns
 from vswitch.lab.record import Process, Record, is_running, load_record
-from vswitch.topology import load, loads
+from vswitch.topology import loads
 
 ROOT = Path(__file__).resolve().parents[2]
 DMZ = ROOT / "topologies" / "single-host-dmz.yaml"
@@ -59,13 +59,13 @@ def test_commands_return_their_code_and_octets(two, tmp_path):
 
 @pytest.mark.netns
 def test_firewalls_filter_with_the_rules_beside_the_file(tmp_path):
-    topology = load(DMZ)
+    topology = loads(DMZ.read_text().replace("name: single-host-dmz", f"name: dmz{os.getpid()}"), str(DMZ))
     with bridged_lab(topology, "namespaces", tmp_path) as lab:
         assert lab.exec("vm1", ["cat", "/proc/sys/net/ipv4/ip_forward"])[1] == b"1\n"
         assert lab.exec("vm2", ["cat", "/proc/sys/net/ipv4/ip_forward"])[1] == b"0\n"
         assert b"policy drop" in lab.exec("vm1", ["nft", "list", "ruleset"])[1]
         asked = ["busybox", "wget", "-qO-", "http://10.0.2.2/"]
-        assert lab.exec("internet.client", asked)[:2] == (0, b"vm2 of single-host-dmz\n")
+        assert lab.exec("internet.client", asked)[:2] == (0, f"vm2 of {topology.name}\n".encode())
         ping = ["ping", "-c", "1", "-W", "1", "10.0.2.3"]
         assert lab.exec("internet.client", ping)[0] != 0
         lab.exec("vm1", ["nft", "flush", "ruleset"])       # the control: it is the rules that refuse
