@@ -44,6 +44,12 @@ class PartlyAppliedError(VswitchError):
     exit_code = 4
 
 
+class RolledBackError(VswitchError):
+    """A change that nobody confirmed in time has been taken back."""
+
+    exit_code = 5
+
+
 class HostError(VswitchError):
     """The kernel refused a step: the operation, the object, and what it lacks."""
 

@@ -30,7 +30,7 @@ class FakeControl:
 
     error: Exception | None = None
 
-    def up(self, text, file, wish):
+    def up(self, text, file, wish, confirm_s):
         if self.error is not None:
             raise self.error
         return "t", []

@@ -53,6 +53,16 @@ def name_of(word: str) -> str:
     return word
 
 
+def name_of_unconfirmed(word: str | None) -> str:
+    """The topology that `word` means, or the only one that waits for its confirmation."""
+    if word is not None:
+        return name_of(word)
+    waiting = [row["name"] for row in client().topologies() if row["unconfirmed"]]
+    if len(waiting) != 1:
+        raise UsageError(f"name the topology: {' or '.join(waiting)}" if waiting else "no change waits for its confirmation")
+    return str(waiting[0])
+
+
 def print_steps(answer: dict[str, Any], output: str, nothing: str) -> None:
     """Steps as lines, or the whole answer as JSON; the words of `nothing` when there are none."""
     if output == "json":

@@ -12,7 +12,7 @@ from vswitch.cli._file import file_argument, find_file
 from vswitch.cli._output import output_option, say
 from vswitch.cli._run_dir import run_dir
 from vswitch.daemon.client import Client
-from vswitch.errors import VswitchError
+from vswitch.errors import UsageError, VswitchError
 from vswitch.lab import Lab, labs
 from vswitch.topology import Topology, load
 from vswitch.topology.model import LabMode
@@ -22,8 +22,12 @@ from vswitch.topology.model import LabMode
 @file_argument
 @lab_option
 @force_option
+@click.option("--take-over", is_flag=True, help="Take adapters that carry host addresses; the addresses and their routes "
+                                                "move to a host port. Needs a confirmation, see --confirm.")
+@click.option("--confirm", "confirm_s", type=click.FloatRange(0, 86400, min_open=True), metavar="SECONDS",
+              help="Take it back unless `vswitch confirm` comes within SECONDS; 60 with --take-over.")
 @output_option
-def command(file: str | None, lab: LabMode | None, force: bool, output: str) -> None:
+def command(file: str | None, lab: LabMode | None, force: bool, take_over: bool, confirm_s: float | None, output: str) -> None:
     """Bring FILE up: its switches, its ports and the TAPs that guests plug into.  Nothing else is touched.
 
     What is up already stays as it is; a failure half way is undone.  Starts vswitchd when none runs.
@@ -33,11 +37,16 @@ def command(file: str | None, lab: LabMode | None, force: bool, output: str) -> 
     text = Path(path).read_text()
     daemon = client()
     daemon.ensure_daemon()
+    if lab is not None and (take_over or confirm_s):
+        raise UsageError("a lab has no adapters of the host and needs no confirmation; leave --take-over and --confirm out")
     if lab is None:
-        answer = daemon.up(text, str(Path(path).absolute()), force=force, owner=asker())
+        answer = daemon.up(text, str(Path(path).absolute()), force=force, owner=asker(), take_over=take_over,
+                           confirm_s=confirm_s)
     else:
         answer = _up_lab(daemon, topology, text, lab, force)
     print_steps(answer, output, f"{topology.name} is up already; nothing changes")
+    if answer["steps"] and (take_over or confirm_s):
+        say(f"It is taken back unless you confirm it in time: vswitch confirm {topology.name}")
     if lab is None and any(port.role == "guest" for port in topology.ports.values()):
         say(f"The guests' ports wait for whoever plugs in; the text to paste: vswitch qemu GUEST -f {path}")
 

@@ -1,6 +1,7 @@
 """The API: JSON over HTTP on a UNIX socket that only root and the group `vswitch` may open.
 
-    POST /up /plan /down /attach      GET /topologies /foreign /ports /fdb /drops /switches /version /metrics
+    POST /up /plan /down /attach /confirm /rollback
+    GET /topologies /foreign /ports /fdb /drops /switches /version /metrics
 
 An error is {"error": CLASS, "message": TEXT} with the class's name from `vswitch.errors`, so that the client raises the
 same one.
@@ -15,7 +16,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from vswitch import __version__
 from vswitch.daemon import metrics, views
@@ -26,6 +27,7 @@ from vswitch.plan.wanted import Wish
 from vswitch.topology.model import LabMode
 
 log = logging.getLogger("vswitchd")
+CONFIRM_S_MAX = 86_400.0
 STATUS: dict[type[VswitchError], int] = {TopologyError: 422, UsageError: 400, RefusedError: 409, DaemonError: 503}
 
 
@@ -41,11 +43,22 @@ class Asked(Strict):
     namespace: str = ""
     lab: LabMode | None = None
     force: bool = False
+    take_over: bool = False
     owner: str = "root"
 
     @property
     def wish(self) -> Wish:
-        return Wish(self.namespace, self.lab, self.force, self.owner)
+        return Wish(self.namespace, self.lab, self.force, self.take_over, self.owner)
+
+
+class AskedToDo(Asked):
+    """With `confirm_s`: unless it is confirmed within so many seconds, it is taken back."""
+
+    confirm_s: float | None = Field(default=None, gt=0, le=CONFIRM_S_MAX)
+
+
+class Named(Strict):
+    name: str
 
 
 class Farewell(Strict):
@@ -81,8 +94,8 @@ def make_app(daemon: Daemon) -> FastAPI:
 
 def _add_changes(app: FastAPI, daemon: Daemon) -> None:
     @app.post("/up")
-    def up(asked: Asked) -> dict[str, Any]:
-        return _done(*daemon.control.up(asked.text, asked.file, asked.wish))
+    def up(asked: AskedToDo) -> dict[str, Any]:
+        return _done(*daemon.control.up(asked.text, asked.file, asked.wish, asked.confirm_s))
 
     @app.post("/plan")
     def plan(asked: Asked) -> dict[str, Any]:
@@ -91,6 +104,14 @@ def _add_changes(app: FastAPI, daemon: Daemon) -> None:
     @app.post("/down")
     def down(farewell: Farewell) -> dict[str, Any]:
         return _done(*daemon.control.down(farewell.name, farewell.force))
+
+    @app.post("/confirm")
+    def confirm(named: Named) -> dict[str, Any]:
+        return _done(*daemon.control.confirm(named.name))
+
+    @app.post("/rollback")
+    def rollback(named: Named) -> dict[str, Any]:
+        return _done(*daemon.control.rollback(named.name))
 
     @app.post("/attach")
     def attach(attachment: Attachment) -> dict[str, Any]:

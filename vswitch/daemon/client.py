@@ -41,20 +41,30 @@ class Client:
     # Changes.
 
     def up(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False,
-           owner: str = "root") -> Answer:
+           owner: str = "root", take_over: bool = False, confirm_s: float | None = None) -> Answer:
         """Make it so; {"topology": NAME, "steps": [...]}.  TAPs that name no owner go to `owner`."""
-        return self._change("up", text=text, file=file, namespace=namespace, lab=lab, force=force, owner=owner)
+        return self._change("up", text=text, file=file, namespace=namespace, lab=lab, force=force, owner=owner,
+                            take_over=take_over, confirm_s=confirm_s)
 
     def plan(self, text: str, file: str, namespace: str = "", lab: str | None = None, force: bool = False,
-             owner: str = "root") -> Rows:
+             owner: str = "root", take_over: bool = False) -> Rows:
         """The steps that `up` would do."""
-        body = {"text": text, "file": file, "namespace": namespace, "lab": lab, "force": force, "owner": owner}
+        body = {"text": text, "file": file, "namespace": namespace, "lab": lab, "force": force, "owner": owner,
+                "take_over": take_over}
         steps: Rows = self._change("plan", **body)["steps"]
         return steps
 
     def down(self, name: str, force: bool = False) -> Answer:
         """Remove what is ours of a topology; {"topology": NAME, "steps": [...]}."""
         return self._change("down", name=name, force=force)
+
+    def confirm(self, name: str) -> Answer:
+        """Keep a change that is taken back otherwise."""
+        return self._change("confirm", name=name)
+
+    def rollback(self, name: str) -> Answer:
+        """Take it back now; {"topology": NAME, "steps": [...]}."""
+        return self._change("rollback", name=name)
 
     def attach(self, topology: str, port: str, tap: str) -> Answer:
         """Plug the guest that holds `tap` into a port; {"topology": NAME, "steps": [...]}."""

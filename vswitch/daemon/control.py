@@ -8,18 +8,21 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from vswitch import reconcile
+from vswitch.daemon.deadlines import Deadlines, now_s
 from vswitch.daemon.places import Places
 from vswitch.daemon.records import Record, forget_record, load_record, load_records, save_record
-from vswitch.errors import PartlyAppliedError, RefusedError, UsageError, VswitchError
+from vswitch.errors import PartlyAppliedError, RefusedError, RolledBackError, UsageError, VswitchError
 from vswitch.plan import Step
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
 log = logging.getLogger("vswitchd")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+CONFIRM_S = 60.0                   # when the host's own addresses move and the asker names no time
+RETRY_S = 10.0                     # after a change could not be taken back
 Done = tuple[str, list[Step]]      # the topology's name, and the steps
 
 
@@ -30,6 +33,12 @@ class Control:
         self._places = places
         self._machine = machine
         self._applying = threading.Lock()
+        self._deadlines = Deadlines(self._expire)
+        self._rolled_back: set[str] = set()
+
+    def close(self) -> None:
+        """Windows stay open; the next vswitchd reads them from the records."""
+        self._deadlines.close()
 
     def records(self) -> list[Record]:
         return load_records(self._places)
@@ -39,11 +48,41 @@ class Control:
         record = self._record_of(text, file, wish)
         return record.topology, reconcile.preview(text, file, record.wish, self._machine)
 
-    def up(self, text: str, file: str, wish: Wish) -> Done:
-        """Make it so; after a failure the host is as it was before."""
+    def up(self, text: str, file: str, wish: Wish, confirm_s: float | None = None) -> Done:
+        """Make it so; after a failure the host is as it was before.
+
+        With `confirm_s`, and always when the host's own addresses move, it is so too unless somebody confirms in time.
+        """
         with self._applying:
             record = self._record_of(text, file, wish)
-            return record.topology, self._apply(record)
+            before = load_record(self._places, record.topology)
+            if before is not None and before.confirm_by_s is not None:
+                raise RefusedError(f"the last change of {record.topology} waits for its confirmation; "
+                                   "`vswitch confirm` keeps it, `vswitch rollback` takes it back")
+            confirm_s = confirm_s or (CONFIRM_S if wish.take_over else None)
+            if confirm_s is None:
+                return record.topology, self._apply(record)
+            window = replace(record, confirm_by_s=now_s() + confirm_s, before=asdict(before) if before else None)
+            steps = self._apply(window)
+            if steps:                  # the time that it took is not the asker's
+                window = replace(window, confirm_by_s=now_s() + confirm_s)
+                self._deadlines.set(record.topology, now_s() + confirm_s)
+            save_record(self._places, window if steps else record)
+            self._rolled_back.discard(record.topology)
+            return record.topology, steps
+
+    def confirm(self, name: str) -> Done:
+        """Keep the last change."""
+        with self._applying:
+            record = self._open_window(name)
+            self._deadlines.clear(name)
+            save_record(self._places, replace(record, confirm_by_s=None, before=None))
+            return name, []
+
+    def rollback(self, name: str) -> Done:
+        """Take the last change back."""
+        with self._applying:
+            return name, self._roll_back(self._open_window(name))
 
     def attach(self, name: str, port: str, tap: str) -> Done:
         """Use a TAP that a running guest holds already for one port of a topology that is up."""
@@ -66,17 +105,58 @@ class Control:
             wish = replace(record.wish if record else Wish(), force=force)
             steps = reconcile.down(name, wish, self._machine)
             forget_record(self._places, name)
+            self._deadlines.clear(name)
             return name, steps
 
     def resume(self) -> None:
         """After a start: bring back what should run and does not, such as a data plane that died unattended."""
         for record in self.records():
+            if record.confirm_by_s is not None and record.confirm_by_s <= now_s():
+                self._expire(record.topology)
+                continue
+            if record.confirm_by_s is not None:
+                self._deadlines.set(record.topology, record.confirm_by_s)
             try:
                 with self._applying:
                     steps = self._apply(record)
                 log.info("%s: resumed with %d steps", record.topology, len(steps))
             except VswitchError as error:
                 log.error("%s cannot be resumed: %s", record.topology, error)
+
+    def _open_window(self, name: str) -> Record:
+        record = load_record(self._places, _checked(name))
+        if record is not None and record.confirm_by_s is not None:
+            return record
+        if name in self._rolled_back:
+            raise RolledBackError(f"nobody confirmed the last change of {name} in time; it has been taken back")
+        raise RefusedError(f"no change of {name} waits for its confirmation")
+
+    def _expire(self, name: str) -> None:
+        """The time is over: take the change back, unless it has just been confirmed."""
+        with self._applying:
+            record = load_record(self._places, name)
+            if record is None or record.confirm_by_s is None or record.confirm_by_s > now_s():
+                return
+            try:
+                steps = self._roll_back(record)
+                log.warning("%s: nobody confirmed the last change; taken back with %d steps", name, len(steps))
+            except VswitchError as error:
+                log.error("%s: the last change cannot be taken back: %s", name, error)
+                self._deadlines.set(name, now_s() + RETRY_S)
+
+    def _roll_back(self, record: Record) -> list[Step]:
+        """To the record before, or to nothing; guests that came in between do not hold it up."""
+        self._deadlines.clear(record.topology)
+        if record.before is None:
+            steps = reconcile.down(record.topology, replace(record.wish, force=True), self._machine)
+            forget_record(self._places, record.topology)
+        else:
+            before = Record(**record.before)
+            wish = replace(before.wish, force=True)
+            steps = reconcile.up(before.text, before.file, wish, self._machine)
+            save_record(self._places, before)
+        self._rolled_back.add(record.topology)
+        return steps
 
     def _apply(self, record: Record) -> list[Step]:
         """Reconcile; the record says first what is being attempted, and afterwards what holds."""
@@ -101,7 +181,8 @@ class Control:
             was = f"as a lab of {before.lab}" if before.lab else "on the host itself"
             raise RefusedError(f"{topology.name} is up {was}; take it down first: vswitch down {topology.name}")
         attached = {port: tap for port, tap in (before.attached if before else {}).items() if port in topology.ports}
-        return Record(topology.name, text, file, wish.namespace, wish.lab, wish.force, wish.owner, attached)
+        return Record(topology.name, text, file, wish.namespace, wish.lab, wish.force, wish.take_over, wish.owner,
+                      attached)
 
 
 def _checked(name: str) -> str:

@@ -38,6 +38,7 @@ class Daemon:
 
     def end(self) -> None:
         """Let go of the data planes; they go on."""
+        self.control.close()
         self._carriers.close()
         self.supervisor.release()
 

@@ -28,6 +28,7 @@ def _topology(name: str, record: Record | None, planes: list[Plane]) -> Row:
         "lab": record.lab if record else None,
         "file": record.file if record else None,
         "namespace": record.namespace if record else "",
+        "unconfirmed": record is not None and record.confirm_by_s is not None,
         "switches": [plane.config["name"] for plane in planes],
         "guests": {guest: "up" if "up" in states else states[0] for guest, states in guests.items()},
         "ports": len(rows),

@@ -11,6 +11,7 @@ import logging
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vswitch.daemon.places import Places
 from vswitch.plan.wanted import Wish
@@ -27,12 +28,15 @@ class Record:
     namespace: str = ""
     lab: LabMode | None = None
     force: bool = False
+    take_over: bool = False
     owner: str = "root"
     attached: dict[str, str] = field(default_factory=dict)   # port -> the running guest's TAP that it uses instead
+    confirm_by_s: float | None = None  # CLOCK_BOOTTIME after which it is taken back unless somebody confirms it
+    before: dict[str, Any] | None = None   # the record to go back to then; None: to nothing
 
     @property
     def wish(self) -> Wish:
-        return Wish(self.namespace, self.lab, self.force, self.owner, self.attached)
+        return Wish(self.namespace, self.lab, self.force, self.take_over, self.owner, self.attached)
 
 
 def load_record(places: Places, topology: str) -> Record | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from vswitch.host import adapters, holders, netlink, shield, taps
 from vswitch.host.namespaces import exists, inside
-from vswitch.plan.state import Interface, owner_of
+from vswitch.plan.state import Interface, Route, owner_of
 
 
 def observe(namespace: str) -> dict[str, Interface]:
     """Interface name -> interface; empty when there is no such namespace."""
     if not exists(namespace):
         return {}
-    return inside(namespace, lambda: {link.name: _interface(link) for link in netlink.links()})
+    return inside(namespace, _interfaces)
 
 
 def carrier(interface: str, namespace: str) -> bool:
@@ -19,7 +19,12 @@ def carrier(interface: str, namespace: str) -> bool:
     return any(link.carrier for link in inside(namespace, netlink.links) if link.name == interface)
 
 
-def _interface(link: netlink.Link) -> Interface:
+def _interfaces() -> dict[str, Interface]:
+    routes = netlink.routes()
+    return {link.name: _interface(link, tuple(routes.get(link.index, ()))) for link in netlink.links()}
+
+
+def _interface(link: netlink.Link, routes: tuple[Route, ...]) -> Interface:
     owner, group = link.tun.get("owner"), link.tun.get("group")
     is_ours = owner_of(link.alias) is not None
     return Interface(
@@ -33,6 +38,7 @@ def _interface(link: netlink.Link) -> Interface:
         carrier=link.carrier,
         master=link.master,
         addresses=link.addresses,
+        routes=routes,
         owner=owner,
         group=group,
         owner_name=taps.user_name(owner),

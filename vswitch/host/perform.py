@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from vswitch.errors import HostError, RefusedError
-from vswitch.host import adapters, holders, netlink, shield, sockets, taps
+from vswitch.host import adapters, holders, netlink, shield, sockets, takeover, taps
 from vswitch.host.namespaces import inside
 from vswitch.plan.state import owner_of
 from vswitch.plan.steps import (
+    AddressMove,
+    AddressReturn,
     InterfaceSet,
     PortAdd,
     Shield,
@@ -101,6 +103,16 @@ def _interface_set(step: InterfaceSet) -> None:
             raise HostError(f"nothing is known of `{key}` of an interface")
 
 
+def _address_move(step: AddressMove) -> None:
+    _own(step.name, step.alias)
+    takeover.move(step.name, step.target, step.addresses, step.routes)
+
+
+def _address_return(step: AddressReturn) -> None:
+    _own(step.name, step.alias)
+    takeover.give_back(step.name, step.target, step.addresses, step.routes)
+
+
 def _own(name: str, alias: str) -> netlink.Link:
     """The interface `name`, which must carry the mark: another of that name may have come since the plan was made."""
     for link in netlink.links():
@@ -121,6 +133,8 @@ PERFORM: dict[type[Step], Callable[[Any], None]] = {
     UplinkTake: _take,
     UplinkRelease: _release,
     InterfaceSet: _interface_set,
+    AddressMove: _address_move,
+    AddressReturn: _address_return,
     Shield: lambda step: shield.shield(step.name),
     Unshield: lambda step: shield.unshield(step.name),
 }

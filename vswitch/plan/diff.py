@@ -4,6 +4,7 @@
     2. interfaces that go, then switches that go
     3. switches that come or change
     4. for each port: its interface, the shield around it, and only then the port itself
+    5. the host's addresses, to a host port that the switch serves by now
 
 An interface is ours by its mark alone (see plan.state); everything else on the host is left as it is.
 """
@@ -17,6 +18,7 @@ from vswitch.plan import interfaces
 from vswitch.plan.refusals import refuse_foreign, refuse_open_taps
 from vswitch.plan.state import Observed
 from vswitch.plan.steps import PortAdd, PortRemove, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.takeover import moves, with_host_ports
 from vswitch.plan.wanted import WantedPort, Wish, switch_configuration, wanted_ports
 from vswitch.topology.model import Topology
 
@@ -31,6 +33,7 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
     RefusedError when a guest would lose its TAP and the wish does not say `force`.
     """
     wish = wish or Wish()
+    topology = with_host_ports(topology, observed, wish)
     wanted = wanted_ports(topology, wish)
     refuse_foreign(topology.name, wanted.values(), observed, wish)
     steps = [*_removed_ports(topology, wanted, observed, wish)]
@@ -47,7 +50,7 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
         steps += interfaces.arrivals(topology.name, port, observed, wish, gone)
         running_port = None if name in remade else _running(observed, port.port.switch, name)
         steps += _port(topology.name, port, running_port, indices[name], wish)
-    return steps
+    return [*steps, *moves(topology, observed, wish)]
 
 
 def plan_down(name: str, observed: Observed, wish: Wish | None = None) -> list[Step]:

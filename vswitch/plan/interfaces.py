@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from vswitch.plan.state import Interface, Observed, mark, owner_of
+from vswitch.plan.state import Interface, Observed, kept_of, mark, owner_of
 from vswitch.plan.steps import (
     InterfaceSet,
     Shield,
@@ -20,6 +20,7 @@ from vswitch.plan.steps import (
     UplinkRelease,
     UplinkTake,
 )
+from vswitch.plan.takeover import returns
 from vswitch.plan.wanted import WantedPort, Wish
 from vswitch.topology.model import Port, Tap
 
@@ -38,6 +39,8 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
         yield _creation(topology, port, wish)
     elif values := _changes(port, interface):
         before = {key: getattr(interface, key, value) for key, value in values.items()}
+        if "addresses" in before:
+            before["addresses"] = _own_addresses(interface.addresses, interface)
         yield InterfaceSet(topology, "the topology changed", name=interface.name, namespace=wish.namespace, values=values,
                            before=before)
     if wanted.driver == "packet" and not (is_ours and interface is not None and interface.shielded and interface.up):
@@ -48,7 +51,8 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
 def removals(topology: str, wanted: dict[str, WantedPort], observed: Observed, wish: Wish,
              why: str = "no port of the topology uses it") -> Iterable[Step]:
     """Our interfaces that are wanted no more, or not in this form."""
-    for interface in observed.interfaces.values():
+    # Adapters first: the host's addresses go back before the interface goes that has them for now.
+    for interface in sorted(observed.interfaces.values(), key=lambda found: not _is_taken(found)):
         owner = owner_of(interface.alias)
         if owner is None or owner.topology != topology:
             continue
@@ -56,7 +60,12 @@ def removals(topology: str, wanted: dict[str, WantedPort], observed: Observed, w
         is_wanted = port is not None and port.port.interface == interface.name and not port.temporary
         reason = why if not is_wanted else _remake(port, interface, owner.taken) if port else ""
         if reason:
-            yield from _removal(topology, interface, owner.port, owner.taken, wish, reason)
+            yield from _removal(topology, interface, owner.port, owner.taken, observed, wish, reason)
+
+
+def _is_taken(interface: Interface) -> bool:
+    owner = owner_of(interface.alias)
+    return owner is not None and owner.taken
 
 
 def _creation(topology: str, port: Port, wish: Wish) -> Step:
@@ -85,12 +94,18 @@ def _changes(port: Port, interface: Interface) -> dict[str, Any]:
     if interface.mtu != port.mtu and not (port.role == "uplink" and interface.mtu > port.mtu):
         changes["mtu"] = port.mtu
     if port.role == "host":
-        if set(interface.addresses) != set(port.addresses):
-            changes["addresses"] = port.addresses
+        wanted = _own_addresses(port.addresses, interface)
+        if set(_own_addresses(interface.addresses, interface)) != set(wanted):
+            changes["addresses"] = wanted
             changes["routes"] = port.routes          # they went with the addresses
         if not interface.up:
             changes["up"] = True
     return changes
+
+
+def _own_addresses(addresses: Iterable[str], interface: Interface) -> tuple[str, ...]:
+    """Without those that are here for an adapter's sake: they come and go with it (plan.takeover)."""
+    return tuple(address for address in addresses if address not in kept_of(interface.alias)[1])
 
 
 def _remake(port: WantedPort, interface: Interface, is_taken: bool) -> str:
@@ -111,9 +126,11 @@ def _remake(port: WantedPort, interface: Interface, is_taken: bool) -> str:
     return ""
 
 
-def _removal(topology: str, interface: Interface, port: str, is_taken: bool, wish: Wish, why: str) -> Iterable[Step]:
+def _removal(topology: str, interface: Interface, port: str, is_taken: bool, observed: Observed, wish: Wish,
+             why: str) -> Iterable[Step]:
     alias, name, namespace = mark(topology, port), interface.name, wish.namespace
     if is_taken:
+        yield from returns(topology, interface, port, observed, namespace, why)
         yield Unshield(topology, why, name=name, namespace=namespace)
         release = TapRelease if "." in port else UplinkRelease       # a guest's port is `guest.nic`
         yield release(topology, why, name=name, alias=alias, mtu=interface.mtu, namespace=namespace)

@@ -63,9 +63,9 @@ def _uplink_objection(port: Port, interface: Interface | None, observed: Observe
         return "the loopback leads nowhere; name a physical adapter"
     if interface.wireless:
         return f"{port.interface} is a Wi-Fi adapter, which sends no frames with other source addresses than its own"
-    if interface.addresses and not wish.force:
+    if interface.addresses and not (wish.force or wish.take_over):
         return (f"{port.interface} carries {', '.join(interface.addresses)}: as an uplink it would be lost to the host; "
-                "move the address to a host port, or say --force")
+                "say --take-over to move it to a host port, or --force to lose it")
     return _in_use(interface)
 
 

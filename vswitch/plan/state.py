@@ -2,11 +2,13 @@
 
 Also the ownership mark.  Every interface that we make carries `vswitch:TOPOLOGY:PORT` as its alias; one that was there
 before us and is only taken carries what it was like behind that, `vswitch:TOPOLOGY:PORT:mtu=1500,up=1`, so that it can
-be given back even by a vswitchd that knows nothing else.  What has no mark is not ours, whatever its name.
+be given back even by a vswitchd that knows nothing else.  A host port that has the host addresses of an adapter says so
+there too, `vswitch:TOPOLOGY:host.NAME,for=eth1 192.0.2.1/24`.  What has no mark is not ours, whatever its name.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +30,27 @@ def mark(topology: str, port: str) -> str:
 def owner_of(alias: str) -> Owner | None:
     """What a mark says, or None when `alias` is none of ours."""
     parts = alias.split(":", 3)
-    return Owner(parts[1], parts[2], len(parts) == 4) if len(parts) >= 3 and parts[0] == "vswitch" else None
+    if len(parts) < 3 or parts[0] != "vswitch":
+        return None
+    port, kept, _ = parts[2].partition(",for=")
+    return Owner(parts[1], port, taken=len(parts) == 4 and not kept)
+
+
+def kept_of(alias: str) -> tuple[str, tuple[str, ...]]:
+    """The adapter whose host addresses a host port has for now, and these addresses; ("", ()) if there is none."""
+    found = re.search(r",for=(\S+)((?: \S+)*)$", alias) if owner_of(alias) else None
+    return (found[1], tuple(found[2].split())) if found else ("", ())
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the main table that somebody set, as far as it has to be set again elsewhere."""
+
+    target: str                        # CIDR
+    gateway: str = ""                  # "" for what is on the link
+    metric: int = 0
+    source: str = ""                   # preferred source address
+    protocol: int = 4                  # who set it, rtnetlink(7): RTPROT_STATIC
 
 
 @dataclass(frozen=True)
@@ -45,6 +67,7 @@ class Interface:
     carrier: bool = False              # for a guest's TAP: somebody has opened it
     master: str = ""
     addresses: tuple[str, ...] = ()    # CIDR, link-local IPv6 left out
+    routes: tuple[Route, ...] = ()     # through it
     owner: int | None = None           # of a TAP: uid
     group: int | None = None
     owner_name: str = ""               # the same as words, "" when nobody has that number

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from vswitch.plan.state import Route
+
 Interrupts = Literal["nothing", "port", "switch"]
 
 
@@ -157,6 +159,38 @@ class InterfaceSet(Step):
 
 
 @dataclass(frozen=True)
+class _AddressStep(Step):
+    name: str = ""                     # of the adapter
+    alias: str = ""                    # its ownership mark
+    target: str = ""                   # the host port's interface
+    namespace: str = ""
+    addresses: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def object(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class AddressMove(_AddressStep):
+    """Give the host's addresses and routes of an adapter to a host port, so that the host stays reachable behind the switch."""
+
+    @property
+    def words(self) -> str:
+        return f"~ {', '.join(self.addresses)} moves from {self.name} to {self.target}"
+
+
+@dataclass(frozen=True)
+class AddressReturn(_AddressStep):
+    """Give them back to the adapter."""
+
+    @property
+    def words(self) -> str:
+        return f"~ {', '.join(self.addresses)} moves from {self.target} to {self.name}"
+
+
+@dataclass(frozen=True)
 class _ShieldStep(Step):
     name: str = ""
     namespace: str = ""
@@ -264,6 +298,7 @@ PAIRS: tuple[tuple[type[Step], type[Step]], ...] = (
     (TapAdopt, TapRelease),
     (TunCreate, TunDelete),
     (UplinkTake, UplinkRelease),
+    (AddressMove, AddressReturn),
     (Shield, Unshield),
     (SwitchStart, SwitchStop),
     (PortAdd, PortRemove),

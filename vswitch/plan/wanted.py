@@ -16,6 +16,7 @@ class Wish:
     namespace: str = ""                # network namespace of the kernel objects; "" is vswitchd's own
     lab: LabMode | None = None
     force: bool = False                # take adapters that carry a host address, remove TAPs that a guest holds
+    take_over: bool = False            # move the host addresses of an adapter to a host port
     owner: str = "root"                # of TAPs for which the topology names neither owner nor group
     attached: Mapping[str, str] = field(default_factory=dict)    # port -> the TAP that its running guest brought along
 
