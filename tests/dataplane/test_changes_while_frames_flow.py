@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -112,8 +113,10 @@ def test_a_frame_reaches_the_vlan_that_it_was_sent_in_or_none(live):
 
 
 def test_ports_come_and_go_while_others_talk(live):
+    """And nothing of them stays: no file descriptor, no entry, no port."""
     live.port("a")
     live.port("b")
+    fds = len(os.listdir("/proc/self/fd"))
     with flowing(live, "a", frame(BROADCAST, A)):
         for number in range(N_CHANGES):
             live.port("guest")
@@ -123,8 +126,9 @@ def test_ports_come_and_go_while_others_talk(live):
             live.guests.pop("guest").close()
         eventually(lambda: live.received("b"))
     assert [port["config"]["name"] for port in live.core.ports()] == ["a", "b"]
-    states = [port["state"] for port in live.core.ports()]
-    assert states == ["up", "up"]
+    assert [port["state"] for port in live.core.ports()] == ["up", "up"]
+    assert len(os.listdir("/proc/self/fd")) == fds
+    assert {entry["port"] for entry in live.core.fdb_entries(0, 4096)[0]} == {"a"}
 
 
 def test_the_numbers_balance_after_it_all(live):
