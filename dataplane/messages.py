@@ -35,6 +35,8 @@ import json
 import socket
 from typing import Any
 
+from dataplane.sys.fds import receive_fds
+
 VERSION = 1
 MESSAGE_MAX = 64 * 1024
 FDS_MAX = 253
@@ -113,7 +115,7 @@ def send(connection: socket.socket, message: dict[str, Any], fds: list[int] | No
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next message and its fds (the caller's to close), or None when the peer has gone."""
-    data, fds, flags, _ = socket.recv_fds(connection, MESSAGE_MAX, FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+    data, fds, flags = receive_fds(connection, MESSAGE_MAX, FDS_MAX)
     try:
         if not data:
             if fds:

@@ -210,7 +210,7 @@ class Guest:
         assert self.order(Request.SET_FEATURES, struct.pack("=Q", sum(1 << feature for feature in self.features)))
 
     def share(self) -> bool:
-        return self.order(Request.SET_MEM_TABLE, self.table(), [self.memory.fd])
+        return self.order(Request.SET_MEM_TABLE, self.table(), [self.memory.fd] * len(self.regions()))
 
     def start_ring(self, index: int) -> None:
         ring = self.rings[index]

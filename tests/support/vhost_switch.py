@@ -7,10 +7,12 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 from typing import Any
 
 from dataplane.ports.vhost_user.backend import Backend
+from tests.support.frames import frame
 from tests.support.guest import Guest
 from tests.support.memory_switch import MemorySwitch
 
@@ -30,8 +32,25 @@ class VhostSwitch(MemorySwitch):
         """Another guest for a port."""
         ours, theirs = socket.socketpair()
         backend = self.backends[name] = Backend(port, theirs, unsealed=unsealed, hand_up=hand_up)
-        self.guests[name] = Guest(ours, pump=lambda: backend.is_open and backend.serve(), **options)
+        # A second for every message: the budget of messages is for tests that are about it.
+        clock = itertools.count()
+        self.guests[name] = Guest(ours, pump=lambda: backend.is_open and backend.serve(next(clock)), **options)
         return self.guests[name]
+
+    def pair(self) -> None:
+        """Two guests `x` and `y` that have nothing to do with a test's own, and must never lose a frame."""
+        self.guest("x")
+        self.guest("y")
+
+    def pair_is_unharmed(self) -> bool:
+        """Whether frames between `x` and `y` still arrive, each once."""
+        self.run()
+        while self["x"].frames() or self["y"].frames():              # what others have sent is not counted
+            self.run()
+        self["x"].send(frame("02:00:00:00:0f:02", "02:00:00:00:0f:01", payload=b"x" * 50))
+        self["y"].send(frame("02:00:00:00:0f:01", "02:00:00:00:0f:02", payload=b"y" * 50))
+        self.run()
+        return [octets[14:15] for octets in self["y"].frames()] == [b"x"] and self["x"].frames()[-1][14:15] == b"y"
 
     def guest(self, name: str, **options: Any) -> Guest:
         """A port with a guest whose driver runs."""

@@ -10,6 +10,7 @@ import os
 import socket
 
 from dataplane.ports.vhost_user.protocol import HEADER, REGIONS_MAX, BadMessageError, Header, read_header, reply
+from dataplane.sys.fds import receive_fds
 
 MESSAGE_S = 1.0                    # how long a message may take to arrive
 BUDGET_RATE, BUDGET_DEPTH = 200.0, 1000.0      # messages a second, and at once: a guest with 8 queue pairs starts with 150
@@ -58,7 +59,7 @@ class Connection:
 
     def _read(self, n: int, now_s: float) -> bool:
         try:
-            octets, fds, flags, _ = socket.recv_fds(self._socket, n, REGIONS_MAX, socket.MSG_CMSG_CLOEXEC)
+            octets, fds, flags = receive_fds(self._socket, n, REGIONS_MAX)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:

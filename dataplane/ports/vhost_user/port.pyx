@@ -273,6 +273,11 @@ cdef class VhostUserPort(Port):
         """Notifications sent for a queue."""
         return self.vhost.queues[index].n_calls if self.vhost.queues[index] != NULL else 0
 
+    @property
+    def is_muted(self):
+        """Whether the guest kicked for nothing so often that its kicks are not listened to for the rest of this second."""
+        return bool(self.vhost.is_muted)
+
     def plug(self, backend):
         """A front-end is connected; None: it is gone."""
         self.backend = backend

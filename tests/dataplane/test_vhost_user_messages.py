@@ -1,0 +1,357 @@
+"""M1 to M8: whatever a front-end says on its socket, its own port is all that it can lose.
+
+Every refusal has a control beside it: the same message, said rightly, is done.
+"""
+
+import os
+import resource
+import socket
+import struct
+
+import pytest
+
+from dataplane.ports.vhost_user.connection import BUDGET_DEPTH, MESSAGE_S
+from dataplane.ports.vhost_user.protocol import NO_FD, OFFERED, OFFERED_PROTOCOL, Feature, Request
+from tests.support.frames import frame
+from tests.support.guest import USER_BASE, SharedMemory
+from tests.support.vhost_switch import VhostSwitch
+
+
+@pytest.fixture
+def switch():
+    with VhostSwitch() as switch:
+        switch.pair()
+        assert switch.pair_is_unharmed()
+        yield switch
+        assert switch.pair_is_unharmed()
+
+
+@pytest.fixture
+def guest(switch):
+    """Connected and negotiated, with memory shared and no ring yet."""
+    guest = switch.plug("a")
+    guest.negotiate()
+    assert guest.share()
+    return guest
+
+
+def n_fds():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def is_open(switch):
+    return switch.backends["a"].is_open
+
+
+def u64(number):
+    return struct.pack("=Q", number)
+
+
+def state(index, number):
+    return struct.pack("=2I", index, number)
+
+
+# M1: the header.
+
+@pytest.mark.parametrize(("flags", "size"), [(0, 8), (2, 8), (3, 8), (1 | 4, 8), (1 | 16, 8), (1 | 1 << 31, 8), (1, 7), (1, 9),
+                                             (1, 0), (1, 0x1001), (1, 0xFFFFFFFF)])
+def test_m1_a_header_that_is_none_ends_the_connection(switch, guest, flags, size):
+    guest.say(Request.SET_FEATURES, u64(0), flags=flags, size=size)
+    assert not is_open(switch)
+
+
+def test_m1_the_size_is_checked_before_the_payload_is_read(switch, guest):
+    guest.say(Request.SET_FEATURES, b"", size=0xFFFFFFFF)       # no payload ever comes
+    assert not is_open(switch)
+
+
+def test_m1_control(switch, guest):
+    assert guest.order(Request.SET_FEATURES, u64(1 << Feature.VERSION_1))
+    assert is_open(switch)
+
+
+# M2: the request.
+
+@pytest.mark.parametrize("request_id", [0, 6, 7, 19, 20, 21, 22, 24, 25, 28, 31, 32, 37, 40, 99, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+def test_m2_an_unknown_request_fails_or_ends_the_connection(switch, guest, request_id):
+    guest.say(request_id, u64(0), flags=1 | 8)
+    assert guest.hear() == (request_id, u64(1))
+    assert is_open(switch)
+    guest.say(request_id, u64(0))
+    assert not is_open(switch)
+
+
+def test_m2_only_what_is_implemented_is_offered(guest):
+    assert guest.ask(Request.GET_FEATURES) == OFFERED
+    assert not OFFERED & (1 << 33 | 1 << 34 | 1 << 26)          # IOMMU, packed rings, log
+    assert guest.ask(Request.GET_PROTOCOL_FEATURES) == OFFERED_PROTOCOL
+    assert not OFFERED_PROTOCOL & (1 << 1 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12)
+
+
+# M3: file descriptors.
+
+CASES = [
+    (Request.GET_FEATURES, b"", 0), (Request.SET_FEATURES, u64(1 << 32), 0), (Request.SET_OWNER, b"", 0),
+    (Request.SET_VRING_NUM, state(0, 256), 0), (Request.SET_VRING_BASE, state(0, 0), 0), (Request.GET_VRING_BASE, state(0, 0), 0),
+    (Request.SET_VRING_CALL, u64(0), 1), (Request.SET_VRING_ERR, u64(0), 1), (Request.SET_VRING_CALL, u64(0 | NO_FD), 0),
+    (Request.GET_QUEUE_NUM, b"", 0), (Request.SET_VRING_ENABLE, state(0, 1), 0), (Request.RESET_DEVICE, b"", 0),
+]
+
+
+@pytest.mark.parametrize(("request_id", "payload", "right"), CASES, ids=lambda value: getattr(value, "name", None))
+def test_m3_the_number_of_file_descriptors_is_exact_and_none_is_left(switch, guest, request_id, payload, right):
+    fds = [os.eventfd(0) for _ in range(3)]
+    try:
+        for n in range(4):
+            if is_open(switch):
+                guest.say(request_id, payload, fds[:n])
+                assert is_open(switch) is (n == right)
+            if not is_open(switch):
+                port = switch.core.driver("a")
+                again = switch.plug_again("a", port)
+                again.negotiate()
+                assert again.share()
+                guest = again
+        before = n_fds()
+        for _ in range(20):
+            guest.say(request_id, payload, fds[:2], flags=1 | 8)
+            if not is_open(switch):
+                break
+        assert n_fds() <= before
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def test_m3_more_than_any_message_has_are_closed_too(switch, guest):
+    fds = [os.eventfd(0) for _ in range(40)]
+    before = n_fds()
+    guest.say(Request.SET_VRING_CALL, u64(0), fds, flags=1 | 8)
+    assert not is_open(switch)
+    assert n_fds() < before
+    for fd in fds:
+        os.close(fd)
+
+
+def test_m3_none_in_the_middle_of_a_message(switch, guest):
+    fd = os.eventfd(0)
+    before = n_fds()
+    socket.send_fds(guest.socket, [struct.pack("=2I", Request.SET_FEATURES, 1)], [])
+    guest.pump()
+    socket.send_fds(guest.socket, [struct.pack("=IQ", 8, 0)], [fd])
+    guest.pump()
+    assert not is_open(switch)
+    assert n_fds() < before
+    os.close(fd)
+
+
+def test_m3_received_descriptors_are_closed_on_exec(switch, guest):
+    guest.start_ring(0)
+    backend = switch.backends["a"]
+    held = [backend.rings[0].kick, backend.rings[0].call, backend.memory[0].fd]
+    assert not any(os.get_inheritable(fd) for fd in held)
+
+
+# M4: the order of requests.
+
+def test_m4_a_ring_before_memory(switch):
+    guest = switch.plug("a")
+    guest.negotiate()
+    assert not guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
+    assert guest.share()
+    assert guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
+
+
+def test_m4_a_start_before_size_or_address(switch, guest):
+    kick = [guest.rings[0].kick]
+    assert not guest.order(Request.SET_VRING_KICK, u64(0), kick)
+    assert guest.order(Request.SET_VRING_NUM, state(0, 256))
+    assert not guest.order(Request.SET_VRING_KICK, u64(0), kick)
+    assert guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
+    assert guest.order(Request.SET_VRING_KICK, u64(0), kick)
+
+
+def test_m4_nothing_of_a_running_ring_changes(switch, guest):
+    guest.start_ring(0)
+    assert not guest.order(Request.SET_VRING_NUM, state(0, 128))
+    assert not guest.order(Request.SET_VRING_BASE, state(0, 5))
+    assert not guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
+    assert not guest.order(Request.SET_FEATURES, u64(0))
+    guest.say(Request.GET_VRING_BASE, state(0, 0))
+    guest.hear()
+    assert guest.order(Request.SET_VRING_NUM, state(0, 128))
+    assert guest.order(Request.SET_FEATURES, u64(0))
+
+
+def test_m4_what_was_not_negotiated(switch):
+    guest = switch.plug("a")
+    guest.negotiate(protocol_features=1 << 3)        # REPLY_ACK alone
+    assert not guest.order(Request.RESET_DEVICE)
+    guest.say(Request.GET_QUEUE_NUM)
+    assert not is_open(switch)
+
+
+def test_m4_what_was_not_offered(switch, guest):
+    assert not guest.order(Request.SET_FEATURES, u64(1 << 34))
+    assert not guest.order(Request.SET_PROTOCOL_FEATURES, u64(1 << 12))
+    assert guest.order(Request.SET_FEATURES, u64(OFFERED))
+    assert guest.order(Request.SET_PROTOCOL_FEATURES, u64(OFFERED_PROTOCOL))
+
+
+# M5: time.
+
+def test_m5_half_a_message_has_a_second(switch, guest):
+    backend = switch.backends["a"]
+    for half in (struct.pack("=2I", Request.SET_FEATURES, 1), struct.pack("=3I", Request.SET_FEATURES, 1, 8) + b"half"):
+        if not backend.is_open:
+            guest = switch.plug_again("a", switch.core.driver("a"))
+            backend = switch.backends["a"]
+        guest.socket.send(half)
+        backend.serve(1000.0)
+        backend.tick(1000.0 + MESSAGE_S / 2)
+        assert backend.is_open and switch.pair_is_unharmed()
+        backend.tick(1000.1 + MESSAGE_S)
+        assert not backend.is_open
+
+
+def test_m5_a_message_in_pieces_is_a_message(switch, guest):
+    features = u64(1 << Feature.VERSION_1)
+    guest.say(Request.SET_FEATURES, features, flags=1 | 8, parts=range(1, 20))
+    assert guest.hear() == (Request.SET_FEATURES, u64(0))
+
+
+def test_m5_replies_that_nobody_takes_end_the_connection(switch, guest):
+    ask = struct.pack("=3I", Request.GET_FEATURES, 1, 0)
+    for _ in range(10_000):
+        if not is_open(switch):
+            break
+        guest.say(Request.GET_FEATURES)
+    assert not is_open(switch)
+    assert len(ask) == 12
+
+
+# M6: how often.
+
+def test_m6_a_flood_waits_in_its_own_socket(switch, guest):
+    backend = switch.backends["a"]
+    flood = struct.pack("=3I", Request.SET_OWNER, 1, 0) * 2000
+    guest.socket.send(flood)
+    for _ in range(100):
+        backend.serve(10_000.0)
+    left = len(guest_unread(backend))
+    assert left >= 12 * (2000 - BUDGET_DEPTH)
+    assert backend.is_open and switch.pair_is_unharmed()
+    for second in range(1, 20):
+        for _ in range(100):
+            backend.serve(10_000.0 + second)
+    assert guest_unread(backend) == b""
+    guest.pump = lambda: backend.serve(20_000.0)
+    assert guest.ask(Request.GET_FEATURES) == OFFERED
+
+
+def guest_unread(backend):
+    """What waits in the socket of a back-end."""
+    with socket.socket(fileno=backend.connection.duplicate()) as copy:
+        try:
+            return copy.recv(1 << 20, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
+
+
+# M7: indices and sizes.
+
+@pytest.mark.parametrize("index", [16, 17, 255, 256, 257, 65_536, 1 << 31, (1 << 32) - 1])
+def test_m7_the_whole_index_counts(switch, guest, index):
+    for request, number in ((Request.SET_VRING_NUM, 256), (Request.SET_VRING_BASE, 0), (Request.SET_VRING_ENABLE, 1)):
+        assert not guest.order(request, state(index, number))
+        assert guest.order(request, state(15, number))
+    assert not guest.order(Request.SET_VRING_ADDR, struct.pack("=2I4Q", index, 0, USER_BASE, USER_BASE, USER_BASE, 0))
+    word = index if index != 256 and index & NO_FD == 0 else 1 << 40
+    assert not guest.order(Request.SET_VRING_CALL, u64(word), [guest.rings[0].call])
+    assert not guest.order(Request.SET_VRING_KICK, u64(word | 1 << 63), [guest.rings[0].kick])
+    guest.say(Request.GET_VRING_BASE, state(index, 0))
+    assert not is_open(switch)
+
+
+@pytest.mark.parametrize(("size", "is_right"), [(0, False), (1, False), (2, True), (3, False), (255, False), (256, True), (1024, True),
+                                                (2048, False), (32_768, False), (65_536, False), (1 << 31, False)])
+def test_m7_a_ring_is_a_power_of_two_and_no_more(switch, guest, size, is_right):
+    assert guest.order(Request.SET_VRING_NUM, state(0, size)) is is_right
+
+
+@pytest.mark.parametrize(("part", "wrong"), [("desc", 8), ("used", 2), ("avail", 1)])
+def test_m7_alignment(switch, guest, part, wrong):
+    ring = guest.rings[0]
+    places = {"desc": ring.desc, "used": ring.used, "avail": ring.avail}
+    places[part] += wrong
+    payload = struct.pack("=2I4Q", 0, 0, *(USER_BASE + places[name] for name in ("desc", "used", "avail")), 0)
+    assert not guest.order(Request.SET_VRING_ADDR, payload)
+    assert guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_m7_a_ring_lies_in_the_memory_with_all_of_its_octets(switch, guest, part):
+    ring = guest.rings[0]
+    places = [ring.desc, ring.used, ring.avail]
+    sizes = [16 * ring.size, 6 + 8 * ring.size, 6 + 2 * ring.size]
+    assert guest.order(Request.SET_VRING_NUM, state(0, ring.size))
+    assert guest.order(Request.SET_VRING_ENABLE, state(0, 1))
+    for short in (16, 0):
+        places[part] = (guest.memory.octets - sizes[part]) // 16 * 16 + short
+        assert guest.order(Request.SET_VRING_ADDR, struct.pack("=2I4Q", 0, 0, *(USER_BASE + place for place in places), 0))
+        assert guest.order(Request.SET_VRING_KICK, u64(0), [ring.kick]) is (short == 0)
+        guest.say(Request.GET_VRING_BASE, state(0, 0))
+        guest.hear()
+
+
+# M8: again and again.
+
+def test_m8_what_is_set_again_replaces_and_frees(switch, guest):
+    """File descriptors and memory stay flat however often everything is set."""
+    for index in range(2):
+        guest.start_ring(index)
+    calls = [os.eventfd(0) for _ in range(4)]
+    other = SharedMemory()
+
+    def round_of_sets(n):
+        for k in range(n):
+            guest.say(Request.SET_VRING_CALL, u64(k % 2), [calls[k % 4]])
+            guest.say(Request.SET_VRING_ERR, u64(k % 2), [calls[(k + 1) % 4]])
+            guest.say(Request.SET_VRING_KICK, u64(k % 2), [calls[(k + 2) % 4]])
+            guest.say(Request.SET_MEM_TABLE, guest.table(), [guest.memory.fd])
+            guest.say(Request.SET_VRING_NUM, state(5, 2 << k % 10))
+
+    round_of_sets(200)
+    fds, kib = n_fds(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    maps = len(open("/proc/self/maps").readlines())
+    round_of_sets(3000)
+    assert is_open(switch)
+    assert n_fds() == fds
+    assert len(open("/proc/self/maps").readlines()) <= maps + 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < kib + 4096
+    for fd in calls:
+        os.close(fd)
+    other.close()
+
+
+def test_m8_connections_come_and_go(switch):
+    port = switch.plug("a").close() or switch.core.driver("a")
+    switch.backends["a"].serve()
+
+    def connect(n):
+        for _ in range(n):
+            guest = switch.plug_again("a", port)
+            guest.start()
+            guest.send(frame())
+            guest.close()
+            switch.backends["a"].serve()
+            assert not is_open(switch)
+
+    connect(5)
+    fds = n_fds()
+    connect(100)
+    assert n_fds() == fds
+    guest = switch.plug_again("a", port)             # and the last one works
+    guest.start()
+    guest.send(frame())
+    assert switch.arrived()["x"] == [frame()]
