@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +38,10 @@ def guest(switch):
 
 def n_fds():
     return len(os.listdir("/proc/self/fd"))
+
+
+def n_maps():
+    return len(Path("/proc/self/maps").read_text().splitlines())
 
 
 def is_open(switch):
@@ -72,7 +77,8 @@ def test_m1_control(switch, guest):
 
 # M2: the request.
 
-@pytest.mark.parametrize("request_id", [0, 6, 7, 19, 20, 21, 22, 24, 25, 28, 31, 32, 37, 40, 99, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("request_id", [0, 6, 7, 19, 20, 21, 22, 24, 25, 28, 31, 32, 37, 40, 99, 0x7FFFFFFF, 0x80000000,
+                                        0xFFFFFFFF])
 def test_m2_an_unknown_request_fails_or_ends_the_connection(switch, guest, request_id):
     guest.say(request_id, u64(0), flags=1 | 8)
     assert guest.hear() == (request_id, u64(1))
@@ -92,7 +98,8 @@ def test_m2_only_what_is_implemented_is_offered(guest):
 
 CASES = [
     (Request.GET_FEATURES, b"", 0), (Request.SET_FEATURES, u64(1 << 32), 0), (Request.SET_OWNER, b"", 0),
-    (Request.SET_VRING_NUM, state(0, 256), 0), (Request.SET_VRING_BASE, state(0, 0), 0), (Request.GET_VRING_BASE, state(0, 0), 0),
+    (Request.SET_VRING_NUM, state(0, 256), 0), (Request.SET_VRING_BASE, state(0, 0), 0),
+    (Request.GET_VRING_BASE, state(0, 0), 0),
     (Request.SET_VRING_CALL, u64(0), 1), (Request.SET_VRING_ERR, u64(0), 1), (Request.SET_VRING_CALL, u64(0 | NO_FD), 0),
     (Request.GET_QUEUE_NUM, b"", 0), (Request.SET_VRING_ENABLE, state(0, 1), 0), (Request.RESET_DEVICE, b"", 0),
 ]
@@ -273,8 +280,10 @@ def test_m7_the_whole_index_counts(switch, guest, index):
     assert not is_open(switch)
 
 
-@pytest.mark.parametrize(("size", "is_right"), [(0, False), (1, False), (2, True), (3, False), (255, False), (256, True), (1024, True),
-                                                (2048, False), (32_768, False), (65_536, False), (1 << 31, False)])
+@pytest.mark.parametrize(("size", "is_right"), [
+    (0, False), (1, False), (2, True), (3, False), (255, False), (256, True), (1024, True), (2048, False), (32_768, False),
+    (65_536, False), (1 << 31, False),
+])
 def test_m7_a_ring_is_a_power_of_two_and_no_more(switch, guest, size, is_right):
     assert guest.order(Request.SET_VRING_NUM, state(0, size)) is is_right
 
@@ -323,11 +332,11 @@ def test_m8_what_is_set_again_replaces_and_frees(switch, guest):
 
     round_of_sets(200)
     fds, kib = n_fds(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    maps = len(open("/proc/self/maps").readlines())
+    maps = n_maps()
     round_of_sets(3000)
     assert is_open(switch)
     assert n_fds() == fds
-    assert len(open("/proc/self/maps").readlines()) <= maps + 2
+    assert n_maps() <= maps + 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < kib + 4096
     for fd in calls:
         os.close(fd)

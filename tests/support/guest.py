@@ -151,6 +151,7 @@ class Guest:
         self.memory = memory or SharedMemory()
         self.rings = [Ring(self.memory, ring_size) for _ in range(2 * n_pairs)]
         self.buffer = buffer
+        self.user_base = USER_BASE
         self.buffers: dict[tuple[int, int], int] = {}        # (ring, head) -> offset of its buffer
         self.header_octets = 12 if features & {Feature.VERSION_1, Feature.MRG_RXBUF} else 10
 
@@ -223,7 +224,7 @@ class Guest:
 
     def addresses(self, index: int) -> bytes:
         ring = self.rings[index]
-        return struct.pack("=2I4Q", index, 0, USER_BASE + ring.desc, USER_BASE + ring.used, USER_BASE + ring.avail, 0)
+        return struct.pack("=2I4Q", index, 0, *(self.user_base + at for at in (ring.desc, ring.used, ring.avail)), 0)
 
     def start(self) -> None:
         """All of what a guest does until frames can flow."""
