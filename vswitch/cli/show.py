@@ -1,4 +1,4 @@
-"""`vswitch show ports|fdb|drops|switches`: what runs now."""
+"""`vswitch show ports|fdb|drops|events|switches`: what runs now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PORT_COLUMNS = ("port", "switch", "state", "mac", "rx packets", "rx bytes", "tx 
                 "interface")
 
 
-@click.group("show", short_help="Show ports, addresses, drops or switches.")
+@click.group("show", short_help="Show ports, addresses, drops, events or switches.")
 def command() -> None:
     """Show what runs now; needs a running vswitchd."""
 
@@ -63,6 +63,24 @@ def drops(topology: str | None, output: str) -> None:
     else:
         print_table("", ["reason", "count", "port", "direction", "what it means"], [
             [row["reason"], row["count"], row["port"], row["direction"], row["sentence"]] for row in rows])
+
+
+@command.command("events")
+@topology_option
+@output_option
+def events(topology: str | None, output: str) -> None:
+    """What the switches have noticed, newest first: storms, moving addresses, loops, guests that pose as others.
+
+    The same thing about the same port is one row with a count.
+    """
+    rows = client().events(topology)
+    if output == "json":
+        print_json(rows)
+    elif not rows:
+        click.echo("nothing was noticed")
+    else:
+        print_table("", ["time", "event", "count", "switch", "what happened"], [
+            [row["time"], row["event"], row["count"], row["switch"], row["text"]] for row in rows])
 
 
 @command.command("switches")

@@ -1,7 +1,7 @@
 """The API: JSON over HTTP on a UNIX socket that only root and the group `vswitch` may open.
 
     POST /up /plan /down /attach /confirm /rollback
-    GET /topologies /foreign /ports /fdb /drops /switches /version /metrics
+    GET /topologies /foreign /ports /fdb /drops /events /switches /version /metrics
 
 An error is {"error": CLASS, "message": TEXT} with the class's name from `vswitch.errors`, so that the client raises the
 same one.
@@ -132,6 +132,10 @@ def _add_reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/drops")
     def drops(topology: str | None = None) -> list[views.Row]:
         return views.drops(planes(topology))
+
+    @app.get("/events")
+    def events(topology: str | None = None) -> list[views.Row]:
+        return views.events(planes(topology))
 
     @app.get("/switches")
     def switches(topology: str | None = None) -> list[views.Row]:

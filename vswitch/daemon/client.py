@@ -81,6 +81,9 @@ class Client:
     def drops(self, topology: str | None = None) -> Rows:
         return self._rows("drops", topology)
 
+    def events(self, topology: str | None = None) -> Rows:
+        return self._rows("events", topology)
+
     def switches(self, topology: str | None = None) -> Rows:
         return self._rows("switches", topology)
 

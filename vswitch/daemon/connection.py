@@ -31,7 +31,7 @@ class ConnectionLostError(DataplaneError):
 
 class Connection:
     def __init__(self, door: Path, on_event: Callable[[dict[str, Any]], None]) -> None:
-        self._on_event = on_event
+        self.on_event = on_event
         self._ids = itertools.count(1)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(REPLY_S)
@@ -100,7 +100,7 @@ class Connection:
     def _unasked(self, message: dict[str, Any], fds: list[int]) -> None:
         _close(fds)
         if "event" in message:
-            self._on_event(message)
+            self.on_event(message)
 
 
 def _close(fds: list[int]) -> None:

@@ -28,6 +28,7 @@ COUNTERS = {
 DROPS = {
     "drops": "Frames received at this port that were dropped.",
     "tx_drops": "Copies that this port could not take.",
+    "monitored": "Frames that a policy of this port objected to and let pass, because it says `monitor`.",
 }
 
 

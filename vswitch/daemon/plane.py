@@ -21,6 +21,7 @@ from typing import Any
 
 from dataplane import counters, messages, reasons
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
+from vswitch.daemon.events import Events
 from vswitch.daemon.process import PATIENCE_S, Process, forget, launch, log_tail
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
@@ -49,6 +50,7 @@ class Plane:
         self.tables = tables
         self.ports: dict[str, AttachedPort] = {}
         self.n_restarts = 0
+        self.events = Events(self.name)
         self._lock = threading.RLock()
         self._process: Process | None = None
         self._connection: Connection | None = None
@@ -84,6 +86,7 @@ class Plane:
     def adopt(self, process: Process, connection: Connection, ports: dict[str, AttachedPort]) -> None:
         """Go on with a process that another vswitchd started."""
         self._process, self._connection, self.ports = process, connection, ports
+        connection.on_event = self._on_event
         self._born_s = time.monotonic()
         self._watcher.start()
 
@@ -286,8 +289,7 @@ class Plane:
         return True
 
     def _on_event(self, event: dict[str, Any]) -> None:
-        """A port went down by itself; what a data plane says is text of a stranger, so it is quoted."""
-        log.warning("%s says %r", self.name, {key: str(value)[:80] for key, value in list(event.items())[:8]})
+        self.events.take(event, {name: port.config for name, port in self.ports.items()})
 
 
 def check_version(hello: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from dataplane.messages import PORTS_MAX
@@ -45,6 +46,7 @@ def _port(plane: Plane, config: Row, said: Row) -> Row:
         "drops": _without_zeroes(counted["drops"]),
         "tx_drops": sum(counted["tx_drops"].values()),
         "tx_drops_by_reason": _without_zeroes(counted["tx_drops"]),
+        "monitored": _without_zeroes(counted["monitored"]),
         "rx_overrun": counted["rx_overrun"],
         "interface": config["interface"],
     }
@@ -76,6 +78,23 @@ def drops(planes: list[Plane]) -> list[Row]:
                 for reason, count in _without_zeroes(counted[key]).items()
             ]
     return sorted(rows, key=lambda row: -row["count"])
+
+
+def events(planes: list[Plane]) -> list[Row]:
+    """What the data planes have reported, newest first; the same thing about the same port is one row."""
+    rows = [{
+        "time": datetime.fromtimestamp(entry.at_s, UTC).isoformat(timespec="seconds"),
+        "event": entry.event,
+        "port": entry.port,
+        "switch": plane.config["name"],
+        "topology": plane.config["topology"],
+        "mac": entry.mac,
+        "vlan": entry.vlan,
+        "other": entry.other,
+        "count": entry.count,
+        "text": entry.text,
+    } for plane in planes for entry in plane.events.entries()]
+    return sorted(rows, key=lambda row: str(row["time"]), reverse=True)
 
 
 def switches(planes: list[Plane]) -> list[Row]:
