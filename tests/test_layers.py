@@ -53,6 +53,7 @@ DOORS = {
     "prometheus_client": {"vswitch.daemon.metrics"},
     "ruamel": {"vswitch.topology.reader"},
     "httpx": {"vswitch.daemon.client"},
+    "qemu": {"vswitch.daemon.qmp"},
     "scapy": set(),
 }
 

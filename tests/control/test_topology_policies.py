@@ -27,8 +27,8 @@ def test_the_data_plane_knows_every_word_that_is_sent():
     found = topology(BODY)
     for port in wanted_ports(found, Wish()).values():
         assert port.config.keys() <= PORT_DEFAULTS.keys()
-        assert PORT_DEFAULTS.keys() - port.config.keys() == {"index", "carrier", "effective_mac"}
-    assert switch_configuration(found, found.switches["s1"]).keys() == SWITCH_DEFAULTS.keys() - {"fdb_capacity", "spin_us"}
+        assert not {"index", "carrier", "effective_mac"} & port.config.keys()      # not the topology's to say
+    assert switch_configuration(found, found.switches["s1"]).keys() <= SWITCH_DEFAULTS.keys()
 
 
 @pytest.mark.parametrize(("written", "key", "sent"), [

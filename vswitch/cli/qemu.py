@@ -27,6 +27,9 @@ def command(name: str | None, file: str | None, output: str) -> None:
         if name is None:
             click.echo(f"# {guest}")
         pairs = [arguments for port in ports if port.guest == guest for arguments in _pairs(topology, port)]
+        socket = topology.guests[str(guest)].qmp
+        if socket and name in (None, guest):
+            pairs.append(f"-qmp unix:{socket},server=on,wait=off")
         click.echo(" \\\n".join(pairs))
 
 

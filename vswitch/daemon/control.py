@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from vswitch import reconcile
@@ -23,15 +24,17 @@ log = logging.getLogger("vswitchd")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 CONFIRM_S = 60.0                   # when the host's own addresses move and the asker names no time
 RETRY_S = 10.0                     # after a change could not be taken back
+Follow = Callable[[str, Record | None], None]
 Done = tuple[str, list[Step]]      # the topology's name, and the steps
 
 
 class Control:
-    """`machine` observes and performs; see `vswitch.reconcile.Machine`."""
+    """`machine` observes and performs; see `vswitch.reconcile.Machine`.  `follow` hears what is up now under a name."""
 
-    def __init__(self, places: Places, machine: reconcile.Machine) -> None:
+    def __init__(self, places: Places, machine: reconcile.Machine, follow: Follow = lambda name, record: None) -> None:
         self._places = places
         self._machine = machine
+        self._follow = follow
         self._applying = threading.Lock()
         self._deadlines = Deadlines(self._expire)
         self._rolled_back: set[str] = set()
@@ -106,6 +109,7 @@ class Control:
             steps = reconcile.down(name, wish, self._machine)
             forget_record(self._places, name)
             self._deadlines.clear(name)
+            self._follow(name, None)
             return name, steps
 
     def resume(self) -> None:
@@ -150,11 +154,13 @@ class Control:
         if record.before is None:
             steps = reconcile.down(record.topology, replace(record.wish, force=True), self._machine)
             forget_record(self._places, record.topology)
+            self._follow(record.topology, None)
         else:
             before = Record(**record.before)
             wish = replace(before.wish, force=True)
             steps = reconcile.up(before.text, before.file, wish, self._machine)
             save_record(self._places, before)
+            self._follow(record.topology, before)
         self._rolled_back.add(record.topology)
         return steps
 
@@ -163,7 +169,7 @@ class Control:
         before = load_record(self._places, record.topology)
         save_record(self._places, record)
         try:
-            return reconcile.up(record.text, record.file, record.wish, self._machine)
+            steps = reconcile.up(record.text, record.file, record.wish, self._machine)
         except PartlyAppliedError:
             raise                      # `down` has to find what is left
         except Exception:
@@ -172,6 +178,8 @@ class Control:
             else:
                 save_record(self._places, before)
             raise
+        self._follow(record.topology, record)
+        return steps
 
     def _record_of(self, text: str, file: str, wish: Wish) -> Record:
         """What is to be remembered of this request; a lab stays a lab until it is down."""

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from vswitch.daemon import overview
 from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.control import Control
+from vswitch.daemon.guest_filters import GuestFilters
 from vswitch.daemon.host import Host
 from vswitch.daemon.machine import HostMachine
 from vswitch.daemon.places import Places
+from vswitch.daemon.records import Record
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.daemon.views import Row
+from vswitch.topology import loads
 
 IDLE_S = 60.0                      # a vswitchd that a command started ends after this long without work
 
@@ -24,7 +27,8 @@ class Daemon:
         self._host = host
         self.supervisor = Supervisor(places, host.open_port)
         self._carriers = Carriers(host, self.supervisor)
-        self.control = Control(places, HostMachine(host, self.supervisor, self._carriers))
+        self._filters = GuestFilters(self.supervisor)
+        self.control = Control(places, HostMachine(host, self.supervisor, self._carriers), self._follow)
         self._lock = threading.Lock()
         self._n_requests = 0
         self._asked_s = time.monotonic()
@@ -39,6 +43,7 @@ class Daemon:
     def end(self) -> None:
         """Let go of the data planes; they go on."""
         self.control.close()
+        self._filters.close()
         self._carriers.close()
         self.supervisor.release()
 
@@ -60,6 +65,11 @@ class Daemon:
         with self._lock:
             is_quiet = not self._n_requests and time.monotonic() - self._asked_s > IDLE_S
         return is_quiet and not self.supervisor.planes() and not self.control.records()
+
+    def _follow(self, name: str, record: Record | None) -> None:
+        """Follow the QMP sockets of a topology's guests; a lab of namespaces has no QEMU."""
+        guests = loads(record.text, record.file).guests.values() if record and record.lab != "namespaces" else ()
+        self._filters.watch(name, {guest.name: guest.qmp for guest in guests if guest.qmp})
 
     def topologies(self) -> list[Row]:
         return overview.topologies(self.control.records(), self.supervisor.planes())

@@ -77,6 +77,8 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
         "-serial", f"unix:{folder}/agent.sock,server=on,wait=off",
         "-qmp", f"unix:{folder}/qmp.sock,server=on,wait=off",
     ]
+    if guest.qmp:
+        argv += ["-qmp", f"unix:{guest.qmp},server=on,wait=off"]
     if run.cpu:
         argv += ["-cpu", run.cpu]
     for port in guest_ports(topology, guest):
