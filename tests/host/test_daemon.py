@@ -1,4 +1,4 @@
-"""vswitchd with real TAPs: up, change, down, deaths; everything in a namespace of its own."""
+"""vswitchd with real TAPs: up, change, down; everything in a namespace of its own."""
 
 import os
 import re
@@ -6,24 +6,15 @@ import signal
 
 import pytest
 
-from tests.support.boxed import Stream, boxed
-from tests.support.frames import BROADCAST, A, B, C, frame, mac
+from tests.support.boxed import boxed
+from tests.support.frames import BROADCAST, A, B, C, frame
 from tests.support.planes import eventually
+from tests.support.two_guests import ALICE, BOB, NAME, TWO, assert_frames_flow, two_guests
 from vswitch.errors import HostError, RefusedError, TopologyError, VswitchError
 
 pytestmark = pytest.mark.netns
-NAME = f"d{os.getpid()}"
-TWO = f"""\
-schema: vswitch/v1
-name: {NAME}
-switches: {{s1: {{}}}}
-guests:
-  alice: {{switch: s1, mac: "{A}"}}
-  bob: {{switch: s1, mac: "{B}"}}
-"""
 THREE = TWO + f"  carol: {{switch: s1, mac: \"{C}\"}}\n"
 UPLINK = TWO.replace("switches: {s1: {}}", "uplinks: {wan: {interface: eth9}}\nswitches: {s1: {uplinks: [wan]}}")
-ALICE, BOB = "alice-eth0", "bob-eth0"
 
 
 @pytest.fixture
@@ -33,20 +24,9 @@ def box():
 
 
 @pytest.fixture
-def two(box):
-    """Two guests, up and plugged in."""
-    box.up(TWO)
-    box.plug(ALICE)
-    box.plug(BOB)
-    eventually(lambda: [row["state"] for row in box.client.ports()] == ["up", "up"])
-    return box
-
-
-def assert_frames_flow(box):
-    box.send(ALICE, frame(B, A))
-    assert box.receive(BOB) == frame(B, A)
-    box.send(BOB, frame(A, B))
-    assert box.receive(ALICE) == frame(A, B)
+def two():
+    with two_guests() as two:
+        yield two
 
 
 def test_up_makes_taps_that_guests_speak_through(two):
@@ -85,40 +65,6 @@ def test_a_port_more_or_less_does_not_touch_the_others(two):
     assert (two.switch()["pid"], two.port("alice.eth0")["rx_packets"]) == before
     assert re.match(r"\d+", two.ip("-o", "link", "show", ALICE))[0] == index
     assert_frames_flow(two)
-
-
-def test_a_killed_data_plane_is_replaced_within_a_second(two):
-    with Stream(two, ALICE, BOB, mac(B) + mac(A) + b"\x88\xb5") as stream:
-        killed = two.switch()["pid"]
-        os.kill(killed, signal.SIGKILL)
-        eventually(lambda: two.switch()["restarts"] == 1)
-    print(f"longest silence {stream.longest_gap_s * 1000:.0f} ms, {stream.n_lost} of {stream.n_sent} frames lost")
-    assert stream.longest_gap_s < 1
-    assert two.switch()["pid"] != killed
-    assert_frames_flow(two)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_end_of_vswitchd_leaves_frames_alone_and_the_next_one_adopts(two, number):
-    before = two.switch()["pid"], two.client.ports()
-    with Stream(two, ALICE, BOB, mac(B) + mac(A) + b"\x88\xb5") as stream:
-        two.end_daemon(number)
-        two.client.ensure_daemon()
-    assert stream.longest_gap_s < 0.2
-    assert stream.n_lost == 0
-    assert two.switch()["pid"] == before[0]
-    assert [row["name"] for row in two.client.ports()] == [row["name"] for row in before[1]]
-    assert two.up(TWO) == []
-
-
-def test_a_data_plane_that_died_unattended_is_started_by_the_next_vswitchd(two):
-    killed = two.switch()["pid"]
-    two.end_daemon(signal.SIGKILL)
-    os.kill(killed, signal.SIGKILL)
-    two.client.ensure_daemon()
-    assert two.switch()["pid"] != killed
-    assert_frames_flow(two)
-    assert two.up(TWO) == []
 
 
 def test_down_removes_what_is_ours_and_nothing_else(box):

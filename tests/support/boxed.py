@@ -161,12 +161,14 @@ class Stream:
         return self
 
     def __exit__(self, *error: object) -> None:
-        n = len(self.arrivals)
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: len(self.arrivals) > n + 20)
         self._is_ending.set()
         for thread in self._threads:
             thread.join()
+
+    def goes_on(self) -> None:
+        """Wait until frames arrive that have not been sent yet."""
+        n = self.n_sent
+        eventually(lambda: max(self.arrivals) > n + 20, 20)
 
     @property
     def longest_gap_s(self) -> float:

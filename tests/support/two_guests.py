@@ -1,0 +1,46 @@
+"""Two guests on one switch, up and plugged in: what most tests of vswitchd start from."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+
+from tests.support.boxed import Box, boxed
+from tests.support.frames import A, B, frame
+from tests.support.planes import eventually
+
+NAME = f"d{os.getpid()}"
+TWO = f"""\
+schema: vswitch/v1
+name: {NAME}
+switches: {{s1: {{}}}}
+guests:
+  alice: {{switch: s1, mac: "{A}"}}
+  bob: {{switch: s1, mac: "{B}"}}
+"""
+ALICE, BOB = "alice-eth0", "bob-eth0"
+
+
+@contextlib.contextmanager
+def two_guests() -> Iterator[Box]:
+    with boxed() as box:
+        box.up(TWO)
+        box.plug(ALICE)
+        box.plug(BOB)
+        eventually(lambda: [row["state"] for row in box.client.ports()] == ["up", "up"])
+        yield box
+
+
+def assert_frames_flow(box: Box) -> None:
+    box.send(ALICE, frame(B, A))
+    assert box.receive(BOB) == frame(B, A)
+    box.send(BOB, frame(A, B))
+    assert box.receive(ALICE) == frame(A, B)
+
+
+def kernel_facts(box: Box) -> list[tuple[int, int]]:
+    """(ifindex, how often the link went up or down) of both TAPs: while these stay, no guest has noticed anything."""
+    shown = [json.loads(box.ip("-j", "-s", "-s", "link", "show", tap))[0] for tap in (ALICE, BOB)]
+    return [(link["ifindex"], link["stats64"]["tx"]["carrier_changes"]) for link in shown]
