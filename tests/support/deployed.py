@@ -42,6 +42,10 @@ class Deployed(Box):
         return self.topology.name
 
     @property
+    def file(self) -> Path:
+        return Path(self.topology.file)
+
+    @property
     def lab(self) -> Lab:
         return Lab(self.topology, self.mode, self.run_dir)
 
@@ -59,11 +63,10 @@ class Deployed(Box):
 
     def change(self, before: str, after: str, is_needed: bool = True) -> None:
         """Edit the file and bring the changed topology up."""
-        file = Path(self.topology.file)
-        text = file.read_text()
+        text = self.file.read_text()
         assert before in text or not is_needed
-        file.write_text(text.replace(before, after))
-        self.topology = load(file)
+        self.file.write_text(text.replace(before, after))
+        self.topology = load(self.file)
         self.deploy()
 
     # Traffic.
