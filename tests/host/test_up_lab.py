@@ -58,6 +58,25 @@ def test_what_cannot_be_finished_is_undone(box):
     assert box.pings("alice", "10.0.0.2")
 
 
+def test_a_guest_that_could_not_be_started_is_started_whole_the_next_time(box):
+    """A firewall that is in a record although its rules were refused would run without them for ever."""
+    text = box.file.read_text()
+    rules = box.file.with_name("fw.nft")
+    rules.write_text("add mistake inet fw\n")
+    box.file.write_text(text + "  fw: {switch: s1, addresses: [10.0.0.7/24], run: {nftables: fw.nft, commands: [sleep 600]}}\n")
+    assert box.vswitch("up", str(box.file), "--lab").returncode == 1
+    assert "fw" not in box.lab.record.machines
+    assert box.pings("alice", "10.0.0.2")            # whoever was up stays up
+    assert not box.does("bob", "ping", "-c", "1", "-W", "1", "10.0.0.7")
+    rules.write_text("add table inet fw\n")
+    box.run("up", str(box.file), "--lab")
+    assert "table inet fw" in box.run("exec", "fw", "--", "nft", "list", "ruleset")
+    assert len([process for process in box.lab.record.processes if process.machine == "fw"]) == 1
+    assert box.pings("alice", "10.0.0.7")
+    box.file.write_text(text)
+    box.run("up", str(box.file), "--lab")
+
+
 def test_a_failed_change_leaves_a_lab_that_was_up_as_it_was(box):
     pids = [row["pid"] for row in box.client.switches()]
     text = box.file.read_text()

@@ -8,15 +8,16 @@ prepare() and start() may be called again after the file has changed: what is th
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vswitch.errors import LabError, UsageError
 from vswitch.lab import box, netns
 from vswitch.lab.console import ConsoleMachine
 from vswitch.lab.job import Finished, Machine, finish
-from vswitch.lab.namespace_machine import NamespaceMachine, configure_guest, start_services
+from vswitch.lab.namespace_machine import NamespaceMachine, configure_guest, load_rules, start_services
 from vswitch.lab.qemu_machine import console_path, require_taps, start_guest, wait_for_guests
 from vswitch.lab.record import MachineRecord, Record, load_record
 from vswitch.topology.model import LabMode, Topology
@@ -71,8 +72,11 @@ class Lab:
         topology = self._declared()
         for station in box.stations(topology):
             name = f"{station.network}.{station.name}"
-            if self._is_new(name, "namespace", box.station_namespace(topology.name, station)):
-                start_services(topology, name, station.run, self.record)
+            namespace = box.station_namespace(topology.name, station)
+            if self._is_new(name, "namespace", namespace):
+                with self._forgotten_unless_started([name]):
+                    load_rules(topology, station.run, namespace)
+                    start_services(topology, name, station.run, self.record)
         if self.record.mode == "qemu":
             self._start_qemu(topology)
         else:
@@ -137,20 +141,36 @@ class Lab:
         self.record.save()
         return True
 
+    @contextlib.contextmanager
+    def _forgotten_unless_started(self, names: list[str]) -> Iterator[None]:
+        """New machines that cannot be started leave the record, so the next start does all of it again: rules, commands."""
+        try:
+            yield
+        except BaseException:
+            for name in names:
+                self.record.end_processes(name)
+                del self.record.machines[name]
+            self.record.save()
+            raise
+
     def _start_namespaces(self, topology: Topology) -> None:
         for guest in topology.guests.values():
             namespace = box.guest_namespace(topology.name, guest.name)
             self._make_namespace(namespace)
-            configure_guest(topology, guest, namespace, self.record.box)
-            if self._is_new(guest.name, "namespace", namespace):
-                start_services(topology, guest.name, guest.run, self.record)
+            is_new = self._is_new(guest.name, "namespace", namespace)
+            with self._forgotten_unless_started([guest.name] if is_new else []):
+                configure_guest(topology, guest, namespace, self.record.box, is_new)
+                if is_new:
+                    start_services(topology, guest.name, guest.run, self.record)
 
     def _start_qemu(self, topology: Topology) -> None:
         require_taps(topology, self.record.box)
         started = [guest for guest in topology.guests.values() if self._is_new(guest.name, "qemu", self.record.box)]
-        for guest in started:          # all at once: they boot side by side
-            start_guest(topology, guest, self.record)
-        wait_for_guests(self.record, [guest.name for guest in started])
+        names = [guest.name for guest in started]
+        with self._forgotten_unless_started(names):
+            for guest in started:      # all at once: they boot side by side
+                start_guest(topology, guest, self.record)
+            wait_for_guests(self.record, names)
 
 
 def labs(run_dir: str | os.PathLike[str]) -> Iterable[str]:

@@ -23,8 +23,11 @@ from vswitch.topology.model import Guest, Run, Topology
 IN_PRIVATE_SRV = 'mount --bind "$0" /srv && exec "$@"'
 
 
-def configure_guest(topology: Topology, guest: Guest, namespace: str, box: str) -> None:
-    """Move the guest's interfaces from the box into its namespace and set it up; what is already done stays."""
+def configure_guest(topology: Topology, guest: Guest, namespace: str, box: str, is_new: bool) -> None:
+    """Move the guest's interfaces from the box into its namespace and set it up; what is already done stays.
+
+    A new guest's rules are in place before anything can pass: before forwarding is on and before any interface is up.
+    """
     inside = netns.interfaces(namespace)
     arriving = [port for port in guest_ports(topology, guest) if nic_name(port) not in inside]
     for port in arriving:
@@ -32,22 +35,27 @@ def configure_guest(topology: Topology, guest: Guest, namespace: str, box: str) 
         netns.run_lines(namespace, [f"link set {port.interface} down",
                                     f"link set {port.interface} name {nic_name(port)}",
                                     f"link set {nic_name(port)} address {mac_of(topology, port)}"])
-    if arriving:
+    if is_new:
+        load_rules(topology, guest.run, namespace)
+    if is_new or arriving:
         netns.set_sysctls(namespace, guest_sysctls(guest))
         # A nic that comes to a running guest: the other nics' lines are said again, so they may not say `add`.
         netns.run_lines(namespace, [re.sub(r"^(addr|route) add ", r"\1 replace ", line)
                                     for line in guest_lines(topology, guest)])
 
 
+def load_rules(topology: Topology, run: Run, namespace: str) -> None:
+    rules = nftables_text(topology, run)
+    if rules:
+        netns.run_inside(namespace, ["nft", "-f", "-"], rules)
+
+
 def start_services(topology: Topology, name: str, run: Run, record: Record) -> None:
-    """Load the machine's firewall rules and start its commands."""
+    """Lay out the machine's web page and start its commands."""
     machine = record.machines[name]
     pages = Path(machine.folder, "srv", "www")
     pages.mkdir(parents=True, exist_ok=True)
     (pages / "index.html").write_text(web_page(topology, name))
-    rules = nftables_text(topology, run)
-    if rules:
-        netns.run_inside(machine.namespace, ["nft", "-f", "-"], rules)
     for command in run.commands:
         with Path(machine.folder, "commands.log").open("ab") as log:
             started = subprocess.Popen(_inside(machine, ["sh", "-c", command]), stdin=subprocess.DEVNULL, stdout=log,
