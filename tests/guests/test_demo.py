@@ -9,6 +9,7 @@ from tests.support.demo import run_demo
 pytestmark = pytest.mark.qemu
 
 
+@pytest.mark.timeout(400)              # four emulated guests, on a machine that may be busy
 def test_the_demo_holds_with_qemu_guests_and_leaves_nothing():
     demo = run_demo("qemu")
     assert demo.code == 0, demo.shown

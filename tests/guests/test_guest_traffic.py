@@ -72,6 +72,7 @@ def test_writes_and_datagrams_of_any_size_arrive_unchanged(box):
         assert box.echoes(source, target, address, sizes) == sizes
 
 
+@pytest.mark.timeout(400)              # five boots of an emulated guest, on a machine that may be busy
 def test_a_guest_that_is_restarted_five_times_keeps_working_on_its_port(box):
     def facts() -> tuple[str, int, list[str]]:
         index = box.ip("-o", "link", "show", "bob-plain").split(":")[0]
