@@ -163,8 +163,9 @@ def test_a_receiver_that_does_not_read_loses_frames_of_its_own(peer, switch):
         switch.send("m", *frames[start : start + 60])
     assert switch.core.driver("other").take() == frames
     count, refused = switch.core.counters("x"), switch.tx_drops("x")
-    assert (count["tx_kept"], set(refused)) == ((0, set()) if isinstance(peer, TunPeer) else (256, {"tx_queue_full"}))
-    assert count["tx_frames"] + count["tx_kept"] + sum(refused.values()) == 6000
+    n_waiting = 6000 - count["tx_frames"] - sum(refused.values())
+    assert (n_waiting, set(refused)) == ((0, set()) if isinstance(peer, TunPeer) else (256, {"tx_queue_full"}))
+    assert count["tx_kept"] >= n_waiting             # some of those that waited have gone since
     assert count["errors"] == 0
     peer.resume()
     received, n_lost = [], 0
@@ -192,13 +193,13 @@ def test_a_device_that_is_gone_takes_its_port_down_and_no_other(peer, switch):
     assert peer.receive_all(1) == [frame()]
     peer.vanish()
 
-    def is_down() -> bool:
+    def is_gone() -> bool:
         switch.send("m", frame())
-        return next(port for port in switch.core.ports() if port["config"]["name"] == "x")["state"] == "down"
+        return next(port for port in switch.core.ports() if port["config"]["name"] == "x")["state"] == peer.when_gone
 
-    assert wait_until(is_down)
+    assert wait_until(is_gone)
     (port,) = [port for port in switch.core.ports() if port["config"]["name"] == "x"]
-    assert port["errno"] > 0
+    assert port["errno"] > 0 or peer.when_gone == "waiting"
     switch.core.driver("other").take()
     switch.send("m", frame())
     switch.send("other", frame(src=B))

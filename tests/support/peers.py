@@ -3,6 +3,7 @@
 `memory`  the port's own queues
 `packet`  a guest that holds the character device of a TAP, as QEMU does
 `tun`     a packet socket on the kernel's side of a TAP that the switch holds
+`vhost_user`  a guest that shares its memory with the switch
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import array
 import errno
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -20,6 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dataplane.ports.vhost_user.backend import Backend
+from tests.support.guest import FEATURES, OFFLOADS, Guest
 from tests.support.memory_switch import MemorySwitch
 from tests.support.scratch import Scratch, wait_until
 from vswitch import host
@@ -41,6 +45,7 @@ class Peer:
     """Adds port `x` to a switch and speaks from its other end.  `mtu` is the interface's, where there is one."""
 
     has_interface = True
+    when_gone = "down"                               # the port's state when its device has gone
 
     def __init__(self, switch: MemorySwitch, scratch: Scratch) -> None:
         self.switch, self.scratch = switch, scratch
@@ -208,7 +213,47 @@ class TunPeer(Peer):
             self._socket = None
 
 
-PEERS: dict[str, Callable[[MemorySwitch, Scratch], Peer]] = {"memory": MemoryPeer, "packet": PacketPeer, "tun": TunPeer}
+class VhostUserPeer(Peer):
+    has_interface = False
+    when_gone = "waiting"                            # for the next front-end
+
+    def attach(self, mtu: int = 1500, **settings: Any) -> None:
+        self.driver = self.switch.port("x", driver="vhost_user", mtu=mtu, **settings)
+        ours, theirs = socket.socketpair()
+        self._backend = Backend(self.driver, theirs)
+        clock = itertools.count()                    # a second for every message, so that none is over the budget
+        self._serve = lambda: self._backend.is_open and self._backend.serve(next(clock))
+        self._guest = Guest(ours, pump=self._serve, features=FEATURES | OFFLOADS)
+        self._guest.start()
+        self._frames: deque[bytes] = deque()
+
+    def send(self, octets: bytes, **offload: int) -> None:
+        self._guest.send(octets, vnet=VNET.unpack(vnet_header(**offload)))
+
+    def receive(self) -> bytes | None:
+        if not self._frames:
+            self._frames.extend(self._guest.frames())
+        return self._frames.popleft() if self._frames else None
+
+    def stall(self) -> None:
+        """Its receive queue has as many buffers as it has; until they come back, nothing is taken."""
+
+    def resume(self) -> None:
+        pass
+
+    def vanish(self) -> None:
+        self._guest.socket.close()
+        self._serve()
+
+    def close(self) -> None:
+        if self.driver is not None:
+            self._backend.close()
+            self._guest.close()
+
+
+PEERS: dict[str, Callable[[MemorySwitch, Scratch], Peer]] = {
+    "memory": MemoryPeer, "packet": PacketPeer, "tun": TunPeer, "vhost_user": VhostUserPeer,
+}
 
 
 def vnet_header(*, gso_type: int = 0, gso_size: int = 0, csum_start: int = -1, csum_offset: int = 0) -> bytes:
