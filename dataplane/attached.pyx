@@ -60,12 +60,12 @@ cdef class AttachedPort:
             "state": state,
             "why": why,
             "errno": self.state.error,
-            "mac": mac_text(self.state.addresses[0]) if self.state.n_addresses else "",
+            "mac": self.config["mac"] or (mac_text(self.state.own_mac) if self.state.own_mac else ""),
             "blocked": reasons.NAMES[blocked] if blocked != PASS else "",
             "fds": list(self.driver.fds),
         }
 
     def __dealloc__(self):
         if self.state != NULL:
-            free(self.state.vlan.members)
+            free(self.state.vlan.sets)
             free(self.state)

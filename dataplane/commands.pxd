@@ -1,16 +1,17 @@
 """What the worker does for the control side between two bursts, and the struct that each command takes; see commands.pyx."""
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.ports.port cimport DeviceChange
-from dataplane.state cimport PortState, SwitchState
+from dataplane.state cimport PORTS_MAX, PortState, SwitchState
 from dataplane.tables.fdb cimport FdbEntry
 from dataplane.tables.flood_groups cimport FloodGroup
+from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
 
 cdef struct PortChange:
     PortState *port
-    PortState *wanted            # settings to copy; gets the port's old `vlan.members` for its own
-    bint forgets                 # the port's entries no longer hold
+    PortState *wanted            # settings to copy; gets the port's old `vlan.sets` for its own
+    bint forgets                 # the port's entries no longer hold, nor does its pinned address
 
 cdef struct GroupChange:
     uint32_t n
@@ -20,12 +21,28 @@ cdef struct GroupChange:
 cdef struct Flush:
     int port_index               # -1 is any
     int vid
-    bint keep_static
+    bint keep_fixed              # but what was learned or pinned
 
-cdef struct StaticEntry:
+cdef struct FixedEntry:
     uint64_t key
     uint16_t port
-    bint is_done
+    uint8_t kind                 # FDB_STATIC, FDB_ALLOWED, FDB_EFFECTIVE
+
+cdef struct PortRelations:
+    uint16_t horizon
+    uint16_t sibling
+    uint16_t mirrors_ingress
+    uint16_t mirrors_egress
+    uint8_t is_mirror_destination
+
+cdef struct Relations:           # of all ports to each other
+    PortRelations ports[PORTS_MAX]
+    MirrorSession mirrors[MIRRORS_MAX]
+    uint32_t n_mirrors
+
+cdef struct SharedLearning:
+    uint16_t fids[4096]
+    uint64_t private_vids[64]
 
 cdef struct Overrun:
     PortState *port
@@ -48,7 +65,10 @@ cdef void command_remove(SwitchState *switch, void *argument) noexcept nogil    
 cdef void command_change(SwitchState *switch, void *argument) noexcept nogil    # PortChange
 cdef void command_groups(SwitchState *switch, void *argument) noexcept nogil    # GroupChange
 cdef void command_flush(SwitchState *switch, void *argument) noexcept nogil     # Flush
-cdef void command_static(SwitchState *switch, void *argument) noexcept nogil    # StaticEntry
+cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil       # FixedEntry
+cdef void command_unfix(SwitchState *switch, void *argument) noexcept nogil     # FixedEntry
+cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil    # Relations
+cdef void command_fids(SwitchState *switch, void *argument) noexcept nogil      # SharedLearning
 cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil    # PortState
 cdef void command_dump(SwitchState *switch, void *argument) noexcept nogil      # Dump
 cdef void command_overrun(SwitchState *switch, void *argument) noexcept nogil   # Overrun

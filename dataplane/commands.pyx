@@ -6,11 +6,12 @@ Each command is short: while it runs, no frame moves.  Memory is allocated befor
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport forget_entry
-from dataplane.state cimport LEARNING_FIRST, PORT_DOWN, STORM_KINDS, PortState, SwitchState
+from dataplane.state cimport (
+    LEARNING_FIRST, POLICY_REJECT, PORT_DOWN, PORTS_MAX, STORM_KINDS, PortState, SwitchState, port_reckon,
+)
 from dataplane.sys.compiler cimport counter_add
-from dataplane.tables.fdb cimport FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
 from dataplane.tables.flood_groups cimport FloodGroup
 from dataplane.worker cimport flush_entries, release_queue
 
@@ -22,6 +23,8 @@ cdef void command_stop(SwitchState *switch, void *argument) noexcept nogil:
 cdef void command_add(SwitchState *switch, void *argument) noexcept nogil:
     cdef PortState *port = <PortState *>argument
     switch.ports[port.index] = port
+    port_reckon(port)
+    count_promiscuous(switch)
 
 
 cdef void command_remove(SwitchState *switch, void *argument) noexcept nogil:
@@ -35,39 +38,79 @@ cdef void command_remove(SwitchState *switch, void *argument) noexcept nogil:
             n += 1
     switch.n_ready_ports = n
     switch.ports[port.index] = NULL
+    count_promiscuous(switch)
 
 
-cdef void protection_change(PortState *port, PortState *wanted) noexcept nogil:
-    """Take new settings over.  What was spent stays spent and a block goes on: the guest itself can provoke some changes."""
+cdef void take_settings(PortState *port, PortState *wanted) noexcept nogil:
+    """What was spent stays spent and a block goes on: the guest itself can provoke some changes."""
     cdef int kind
     for kind in range(STORM_KINDS):
         wanted.protection.storm[kind].paid_until_ns = port.protection.storm[kind].paid_until_ns
     port.protection = wanted.protection
-    port.admin_reason = wanted.admin_reason
-    port.closed_reason = port.admin_reason if port.admin_reason != PASS else port.blocked_reason
-
-
-cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
-    cdef PortChange *change = <PortChange *>argument
-    cdef PortState *port = change.port
-    cdef PortState *wanted = change.wanted
-    if change.forgets:
-        flush_entries(switch, port.index, -1, False)
     port.vlan, wanted.vlan = wanted.vlan, port.vlan
     port.role = wanted.role
     port.features = wanted.features
-    protection_change(port, wanted)
-    port.has_carrier = wanted.has_carrier and port.state != PORT_DOWN
+    port.admin_reason = wanted.admin_reason
     port.frame_length_max = wanted.frame_length_max
     port.apart = wanted.apart
     port.learning = wanted.learning
     port.when_full_forwards = wanted.when_full_forwards
     port.unknown_unicast = wanted.unknown_unicast
+    port.reserved_passes = wanted.reserved_passes
     port.max_macs = wanted.max_macs
-    port.last_source_key = 0
+    port.effective_mac = wanted.effective_mac
+    port.n_allowed = wanted.n_allowed
+    port.allowed_macs = wanted.allowed_macs
+    port.forged_transmits = wanted.forged_transmits
+    port.mac_changes = wanted.mac_changes
+    port.promiscuous_mode = wanted.promiscuous_mode
+
+
+cdef void count_promiscuous(SwitchState *switch) noexcept nogil:
+    cdef uint32_t i
+    switch.n_promiscuous = 0
+    for i in range(PORTS_MAX):
+        if switch.ports[i] != NULL:
+            switch.n_promiscuous += switch.ports[i].promiscuous_mode != POLICY_REJECT
+
+
+cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
+    cdef PortChange *change = <PortChange *>argument
+    cdef PortState *port = change.port
     if change.forgets:
-        port.n_addresses = wanted.n_addresses
-        memcpy(port.addresses, wanted.addresses, sizeof(port.addresses))
+        flush_entries(switch, port.index, -1, False)
+        port.own_mac = change.wanted.own_mac
+    take_settings(port, change.wanted)
+    port.has_carrier = change.wanted.has_carrier and port.state != PORT_DOWN
+    port.last_source_key = 0
+    port_reckon(port)
+    count_promiscuous(switch)
+
+
+cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil:
+    cdef Relations *relations = <Relations *>argument
+    cdef PortRelations *wanted
+    cdef PortState *port
+    cdef uint32_t i
+    memcpy(switch.mirrors, relations.mirrors, sizeof(switch.mirrors))
+    switch.n_mirrors = relations.n_mirrors
+    for i in range(PORTS_MAX):
+        port = switch.ports[i]
+        if port == NULL:
+            continue
+        wanted = &relations.ports[i]
+        port.horizon = wanted.horizon
+        port.sibling = wanted.sibling
+        port.mirrors_ingress = wanted.mirrors_ingress
+        port.mirrors_egress = wanted.mirrors_egress
+        port.is_mirror_destination = wanted.is_mirror_destination
+        port_reckon(port)
+
+
+cdef void command_fids(SwitchState *switch, void *argument) noexcept nogil:
+    cdef SharedLearning *wanted = <SharedLearning *>argument
+    memcpy(switch.fids, wanted.fids, sizeof(switch.fids))
+    memcpy(switch.private_vids, wanted.private_vids, sizeof(switch.private_vids))
 
 
 cdef void command_groups(SwitchState *switch, void *argument) noexcept nogil:
@@ -82,20 +125,25 @@ cdef void command_groups(SwitchState *switch, void *argument) noexcept nogil:
 
 cdef void command_flush(SwitchState *switch, void *argument) noexcept nogil:
     cdef Flush *flush = <Flush *>argument
-    flush_entries(switch, flush.port_index, flush.vid, flush.keep_static)
+    flush_entries(switch, flush.port_index, flush.vid, flush.keep_fixed)
 
 
-cdef void command_static(SwitchState *switch, void *argument) noexcept nogil:
-    """A static entry takes the address from whoever had learned it; another static one stays."""
-    cdef StaticEntry *wanted = <StaticEntry *>argument
+cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil:
+    """A fixed entry takes the address from a lower kind of entry; from its like and a higher one it does not."""
+    cdef FixedEntry *wanted = <FixedEntry *>argument
     cdef FdbEntry *entry = fdb_find(&switch.fdb, wanted.key)
-    wanted.is_done = True
     if entry != NULL:
-        if entry.kind == FDB_STATIC:
-            wanted.is_done = entry.port == wanted.port
+        if entry.kind >= wanted.kind:
             return
         forget_entry(switch, entry)
-    wanted.is_done = fdb_insert(&switch.fdb, wanted.key, wanted.port, FDB_STATIC, switch.now_s) != NULL
+    fdb_insert(&switch.fdb, wanted.key, wanted.port, wanted.kind, switch.now_s)
+
+
+cdef void command_unfix(SwitchState *switch, void *argument) noexcept nogil:
+    cdef FixedEntry *unwanted = <FixedEntry *>argument
+    cdef FdbEntry *entry = fdb_find(&switch.fdb, unwanted.key)
+    if entry != NULL and entry.port == unwanted.port and entry.kind == unwanted.kind:
+        forget_entry(switch, entry)
 
 
 cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil:
@@ -109,11 +157,11 @@ cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil:
             entry = &switch.fdb.buckets[at].entries[way]
             if entry.key == 0 or entry.port != port.index:
                 continue
-            if entry.kind == 0:
+            if entry.kind == FDB_LEARNED:
                 port.n_learned += 1
             elif entry.kind == FDB_PINNED and port.learning == LEARNING_FIRST:
-                port.addresses[0] = entry.key >> 16
-                port.n_addresses = 1
+                port.own_mac = entry.key >> 16
+                port_reckon(port)
 
 
 cdef void command_dump(SwitchState *switch, void *argument) noexcept nogil:

@@ -3,12 +3,16 @@
 Threads: the main thread reads what the worker has written into the ring.
 """
 
-from dataplane.state cimport BLOCK_NS, GUARD_MONITOR
-from dataplane.tables.event_ring cimport EVENT_IP_BINDING, EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_read
+from dataplane.state cimport BLOCK_NS, POLICY_MONITOR
+from dataplane.tables.event_ring cimport (
+    EVENT_IP_BINDING, EVENT_LOOP_GUARD, EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_read,
+)
 
 from dataplane.mac import mac_text
 from dataplane.messages import EVENTS
 from dataplane.settings import STORM_WORDS
+
+BLOCK_S = BLOCK_NS // 1_000_000_000
 
 assert EVENTS_N == len(EVENTS), "event_ring.pxd and messages.py differ"
 
@@ -34,10 +38,15 @@ cdef list events_take(EventRing *ring, dict configs):
             "mac": mac_text(event.source_key >> 16),
             "vlan": event.source_key & 0xFFF,
         }
+        other = configs.get(event.other_port, {}).get("name", "")
         if event.what == EVENT_STORM_CONTROL:
             message["kind"] = STORM_WORDS[event.kind]
-            message["blocked_s"] = BLOCK_NS // 1_000_000_000 if (config["storm_control"] or {}).get("action") == "block" else 0
-        if event.what >= EVENT_IP_BINDING:
-            message["monitored"] = event.kind == GUARD_MONITOR
+            message["blocked_s"] = BLOCK_S if (config["storm_control"] or {}).get("action") == "block" else 0
+        elif event.what == EVENT_LOOP_GUARD:
+            message |= {"other": other, "guest": config["guest"], "blocked_s": BLOCK_S}
+        elif event.what >= EVENT_IP_BINDING:
+            message["monitored"] = event.kind == POLICY_MONITOR
+        else:
+            message["from"] = other
         taken.append(message)
     return taken

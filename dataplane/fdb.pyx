@@ -1,16 +1,23 @@
-"""The control side's words for the FDB: list, flush, enter a static address.  The table itself is tables/fdb.pxd."""
+"""The control side's words for the FDB: list, flush, fix an address.  The table itself is tables/fdb.pxd."""
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from dataplane.commands cimport Dump, Flush, StaticEntry, command_dump, command_flush, command_static
+from dataplane.commands cimport Dump, FixedEntry, Flush, command_dump, command_fix, command_flush, command_unfix
 from dataplane.runner cimport Runner
-from dataplane.tables.fdb cimport FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry
+from dataplane.state cimport Command
+from dataplane.tables.fdb cimport (
+    FDB_ALLOWED, FDB_EFFECTIVE, FDB_LEARNED, FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry,
+)
 
 from dataplane.mac import mac_text
 
 cdef enum:
     DUMP_BUCKETS = 65536         # that one command walks: under a millisecond
+
+KINDS = {FDB_LEARNED: "learned", FDB_EFFECTIVE: "static", FDB_PINNED: "learned", FDB_ALLOWED: "allowed", FDB_STATIC: "static"}
+
+FIXED = {"effective": FDB_EFFECTIVE, "allowed": FDB_ALLOWED, "static": FDB_STATIC}
 
 
 cdef fdb_list(Runner runner, dict names, object cursor, object room):
@@ -29,28 +36,39 @@ cdef fdb_list(Runner runner, dict names, object cursor, object room):
             "vlan": dump.entries[i].key & 0xFFF,
             "mac": mac_text(dump.entries[i].key >> 16),
             "port": names.get(dump.entries[i].port, ""),
-            "kind": "static" if dump.entries[i].kind == FDB_STATIC else "learned",
+            "kind": KINDS[dump.entries[i].kind],
             "pinned": dump.entries[i].kind == FDB_PINNED,
-            "age_s": 0 if dump.entries[i].kind == FDB_STATIC else now_s - dump.entries[i].seen_s,
+            "age_s": 0 if dump.entries[i].kind not in (FDB_LEARNED, FDB_PINNED) else now_s - dump.entries[i].seen_s,
         } for i in range(dump.n)]
     finally:
         free(dump.entries)
     return entries, dump.at if dump.at <= runner.switch.fdb.mask else None
 
 
-cdef fdb_flush(Runner runner, int port_index, int vid):
-    """Forget what was learned; -1 is any.  Static entries stay."""
+cdef fdb_flush(Runner runner, int port_index, int vid, bint keep_fixed):
+    """Forget what was learned, and what is fixed too unless that is kept; -1 is any."""
     cdef Flush flush
     flush.port_index = port_index
-    flush.vid = vid
-    flush.keep_static = True
+    flush.vid = vid if vid < 0 else runner.switch.fids[vid]
+    flush.keep_fixed = keep_fixed
     runner.call(command_flush, &flush)
 
 
-cdef bint fdb_enter_static(Runner runner, uint64_t mac, uint16_t vid, uint16_t port_index):
-    """Whether the address now is static on this port; it is not if it is static on another one."""
-    cdef StaticEntry entry
-    entry.key = mac << 16 | vid
-    entry.port = port_index
-    runner.call(command_static, &entry)
-    return entry.is_done
+cdef fixed_do(Runner runner, Command command, uint16_t port_index, dict addresses):
+    cdef FixedEntry entry
+    for (mac, fid), kind in addresses.items():
+        entry.key = <uint64_t>mac << 16 | <uint64_t>fid
+        entry.port = port_index
+        entry.kind = FIXED[kind]
+        runner.call(command, &entry)
+
+
+cdef fdb_fix(Runner runner, uint16_t port_index, dict addresses):
+    """Enter the port's fixed `addresses` (configuration.py), unless a stronger claim has one; without room in the table, the
+    first frame from it tries again."""
+    fixed_do(runner, command_fix, port_index, addresses)
+
+
+cdef fdb_unfix(Runner runner, uint16_t port_index, dict addresses):
+    """Take back what `fdb_fix` has entered."""
+    fixed_do(runner, command_unfix, port_index, addresses)

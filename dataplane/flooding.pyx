@@ -26,10 +26,9 @@ cdef class Flooding:
         cdef GroupChange change
         cdef uint32_t i
         vids = sorted(old | new)
-        for vid in old - new:
-            self.members[vid].discard(name)
-        for vid in new:
-            self.members.setdefault(vid, set()).add(name)
+        for vid in vids:
+            members = self.members.setdefault(vid, set())
+            members.add(name) if vid in new else members.discard(name)
         change.n = <uint32_t>len(vids)
         change.vids = <uint16_t *>malloc((len(vids) or 1) * sizeof(uint16_t))
         change.groups = <FloodGroup **>calloc(len(vids) or 1, sizeof(FloodGroup *))
@@ -47,11 +46,13 @@ cdef class Flooding:
         cdef uint32_t i
         seekers = sorted(config["index"] for config in configs if is_seeker(config))
         others = sorted(config["index"] for config in configs if not is_seeker(config))
-        group = <FloodGroup *>malloc(sizeof(FloodGroup) + (len(configs) + 1) * sizeof(uint16_t))
+        promiscuous = sorted(config["index"] for config in configs if config["promiscuous_mode"] != "reject")
+        group = <FloodGroup *>malloc(sizeof(FloodGroup) + (len(configs) + len(promiscuous)) * sizeof(uint16_t))
         if group == NULL:
             raise MemoryError
         group.n_ports = <uint32_t>len(configs)
         group.n_seekers = <uint32_t>len(seekers)
-        for i, index in enumerate(seekers + others):
+        group.n_promiscuous = <uint32_t>len(promiscuous)
+        for i, index in enumerate(seekers + others + promiscuous):
             group.ports[i] = index
         return group

@@ -14,14 +14,16 @@ descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD i
 Requests
     hello                                  -> switch configuration, version, pid, layout; fds: [tables]
     ports                                  -> {"ports": [{"config": {...}, "state": "up", "why": "", "errno": 0, "mac": "",
-                                                          "fds": 1}, ...],
-                                               "next": n | None}; `mac` is the registered or first-heard address
+                                                          "blocked": "", "fds": 1}, ...], "next": n | None};
+                                              `mac` is the registered or first-heard address, `blocked` the reason for which
+                                              a policy has closed the port
                                               fds: of the ports, in order (`from`: index to start at)
-    switch_set   {"config": {...}}         change `ageing_s` and the like
+    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`
     port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...]
     port_set     {"config": {...}}         everything but driver and index may change while frames flow
     port_remove  {"port": NAME}
-    fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, pinned, age_s}], "next": cursor | None}
+    fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, pinned, age_s}], "next": cursor | None};
+                                              kind: learned, static, allowed; vlan: the one that the entry's VLAN learns with
     fdb_flush    {"port": NAME | None, "vlan": VID | None}
     stop                                   leave the loop and exit with 0
 
@@ -53,23 +55,37 @@ PORT_DEFAULTS: dict[str, Any] = {
     "interface": "",             # the kernel interface behind the port
     # Membership is for egress (IEEE 802.1Q-2018 8.8.10); `pvid` alone is for ingress.  So a private VLAN is an asymmetric one
     # (annex F): an isolated port has its secondary as `pvid` and only the primary in `untagged`.
-    "vlan": {"pvid": 0, "untagged": [0], "tagged": [], "admit_tagged": False, "transparent": False},
-    "isolated": False,
+    # `tagged` holds ranges [low, high], `untagged` any number of VIDs; a tag may enter if its VID is in one of the two.
+    # `as_primary`: VIDs that leave with the tag of the VLAN they learn with (a promiscuous trunk); their own may not enter.
+    "vlan": {"pvid": 0, "untagged": [0], "tagged": [], "as_primary": [], "admit_tagged": False, "transparent": False},
+    "isolated": False,           # never to another isolated port
     "split_horizon": "",         # ports with the same word here never exchange frames
-    "promiscuous_mode": "reject",    # accept: the port also gets every frame of its VLANs; monitor: count what it would get
-    "mac_changes": "reject",     # while `effective_mac` differs from the own address: drop what is sent to the port
-    "forged_transmits": "reject",    # accept: frames from addresses that are not the port's own enter; monitor: and are counted
-    "learning": "on",            # first | off | on
-    "mac": "",                   # registered address: a static entry when learning is `off`
+    # accept: the port gets a copy of every frame of the VLANs that it is a member of, if past ingress, learning and lookup,
+    # and all of egress (isolation, MTU, ...) lets it; monitor: counted at this port, as `promiscuous_mode`, instead.
+    "promiscuous_mode": "reject",
+    # While `effective_mac` differs from the own address (registered, or first heard) every copy for the port is dropped.
+    # accept: the effective address is entered for the port, unless it is fixed on another; monitor: and copies are counted.
+    "mac_changes": "reject",
+    # Sources must be `effective_mac`, else the own address while nobody says that one, or one of `allowed_macs`.
+    # accept: others enter and teach nothing; monitor: and are counted.  Nothing is compared when learning is `on`.
+    "forged_transmits": "reject",
+    # on: learn and move.  off: `mac` is a static entry.  first: the first source becomes the own address, unless somebody
+    # else has it, even just learned; `mac`, if written, is a static entry and pinned already.
+    "learning": "on",
+    "mac": "",                   # registered address; means nothing when learning is `on`
     "effective_mac": "",         # the address that the guest has set on its adapter, as QEMU says; "" when nobody says
-    "allowed_macs": [],          # addresses that the port may use beside its own (VRRP, CARP, nested guests)
-    "max_macs": 64,
+    # Addresses that the port may use beside its own (VRRP, CARP, nested guests).  Fixed from the start on the first port that
+    # is allowed them; they move to another such port when it uses them, and nobody else can.  At most 16.
+    "allowed_macs": [],
+    "max_macs": 64,              # learned ones; own and allowed addresses do not count
     "when_full": "drop",         # drop | forward
-    "unknown_unicast": "flood",  # uplink | flood | drop: what becomes of this port's frames to nobody known
+    "unknown_unicast": "flood",  # uplink (and learning ports) | flood | drop: what becomes of this port's frames to nobody known
     "mtu": 1500,
     "link": "up",                # up | down, as the topology says
     "block": False,
-    "reserved_multicast": [],    # of stp, lldp, lacp, eapol, cdp: what the port may send through the switch
+    # What the port may send through the switch, by destination address: stp (01:80:c2:00:00:00 and 01:00:0c:cc:cc:cd), lacp
+    # (..:02), eapol (..:03), lldp (..:0e), cdp (01:00:0c:cc:cc:cc).  The rest of ..:00 to ..:0f and 01:00:0c:00:00:00 never pass.
+    "reserved_multicast": [],
     "storm_control": None,       # {"broadcast": pps, "multicast": pps, "unknown_unicast": pps, "action": "drop" | "block"}
     "addresses": [],             # CIDR; their host parts are what `ip_binding` holds the port to
     "ip_binding": "accept",      # reject | accept | monitor
@@ -84,17 +100,22 @@ SWITCH_DEFAULTS: dict[str, Any] = {
     "ageing_s": 300,             # IEEE 802.1Q-2018 8.8.3: 10 .. 1 000 000, recommended 300
     "fdb_capacity": 65536,       # entries that fit the table at half load
     "spin_us": 50,               # how long the worker polls a vhost-user port that has fallen silent before it sleeps
-    "shared_learning": {},       # VID as text -> VID of the VLAN that it learns with: a private VLAN's secondaries with their primary
-    "mirrors": [],               # {"name", "from": [port, ...], "to": port, "direction": "both" | "ingress" | "egress", "vlans": [VID, ...]}
+    # VID as text -> VID of the VLAN that it learns with: a private VLAN's secondaries with their primary.  Learned and fixed
+    # addresses are shared; floods go by the frame's own VID.
+    "shared_learning": {},
+    # {"name", "from": [port, ...], "to": port, "direction": "both" | "ingress" | "egress", "vlans": [VID, ...]}: at most 16.
+    # `to` is receive-only: what enters there or would leave there is dropped as `mirrors`.  At ingress a frame is seen when it
+    # is past ingress, learning and lookup, with the tag that it came with; at egress as it leaves.  One copy for each `to`.
+    "mirrors": [],
 }
 
 # What a data plane reports about a port; more keys than `port`, `mac` and `vlan` stand behind each.
 EVENTS = (
     "storm_control",             # kind, blocked_s: the port is over its budget
-    "moved",                     # from: a learned address is now behind `port`
-    "move_damping",              # from: an address moves to and fro and is kept at `from`
+    "moved",                     # from: an address that was behind `from` is now behind `port`
+    "move_damping",              # from: an address moves to and fro and is kept at `from`; policies/move_damping.pxd
     "source_elsewhere",          # from: the port uses an address that is fixed on `from`
-    "loop_guard",                # other, guest, blocked_s: the guest forwards between these two of its ports
+    "loop_guard",                # other, guest, blocked_s: the guest forwards between these two of its ports; `port` is closed
     "ip_binding",                # monitored: whether it was let pass
     "dhcp_server",
     "router_advertisement",

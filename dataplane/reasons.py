@@ -22,8 +22,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("vlan_ingress", "The frame's VLAN is not one of the port's."),
     ("vlan_reserved", "VLAN 4095 is reserved and never forwarded."),
     ("vlan_egress", "The destination's port is not a member of the frame's VLAN."),
-    ("forged_transmits", "The source address is not the port's own: neither its registered address nor the first one that it "
-                         "used (`learning: first`)."),
+    ("forged_transmits", "The source address is not the port's own: not the one that the guest has set on its adapter, else the "
+                         "registered one or the first that the port used (`learning: first`), nor one of its `allowed_macs`."),
     ("source_elsewhere", "The source address belongs to another port; two guests that both use QEMU's default address "
                          "52:54:00:12:34:56 look like this."),
     ("max_macs", "The port already uses as many addresses as `max_macs` allows and `when_full` is `drop`."),
@@ -43,6 +43,14 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("dhcp_server", "The port answers DHCP requests, or sends what may be such an answer, and its `dhcp_server` is `reject`."),
     ("router_advertisement", "The port sends router advertisements or redirects, or what may be one, and its "
                              "`router_advertisement` is `reject`."),
+    ("mac_changes", "The guest has set another address on its adapter than its own, and the `mac_changes` of its port is `reject`."),
+    ("promiscuous_mode", "The port would hear this frame, which is for others, if its `promiscuous_mode` were `accept`."),
+    ("split_horizon", "Both ports have the same word in `split_horizon`."),
+    ("private_vlan", "The destination's port does not hear this member of its private VLAN: isolated ports hear promiscuous ones "
+                     "only, communities each their own and promiscuous ones."),
+    ("move_damping", "The source address moves to and fro between two ports and is kept at the other one for now."),
+    ("loop_guard", "The guest forwards between two of its ports in the same VLAN; one of them is closed for a few seconds."),
+    ("mirrors", "The port is the destination of a mirror: it gets copies and nothing else, and nothing enters by it."),
 )
 
 NUMBERS = {name: number for number, (name, _) in enumerate(REASONS)}

@@ -58,6 +58,7 @@ cdef int epoll_open(SwitchState *switch) except -1:
 
 cdef class Runner:
     def __cinit__(self):
+        cdef int vid
         self.lock = threading.Lock()
         self.thread = None
         self.switch = <SwitchState *>allocate_lines(sizeof(SwitchState))
@@ -65,6 +66,8 @@ cdef class Runner:
             raise MemoryError
         self.switch.epoll_fd = -1
         self.switch.reopen_ns = NEVER_NS
+        for vid in range(4096):
+            self.switch.fids[vid] = vid
         events_open(&self.switch.events)
         pool_open(&self.switch.pool)
         epoll_open(self.switch)

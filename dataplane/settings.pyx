@@ -7,25 +7,29 @@ a PortState of their own, which a command copies over (commands.pyx).
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc
 
+from dataplane.policies.reserved_multicast cimport (
+    RESERVED_CDP, RESERVED_EAPOL, RESERVED_LACP, RESERVED_LLDP, RESERVED_STP,
+)
 from dataplane.reasons cimport DROP_BLOCKED, DROP_LINK_DOWN, PASS
 from dataplane.state cimport (
-    APART_ISOLATED, APART_UPLINK, F_GUARDS, F_PORT_SECURITY, F_STORM_CONTROL, GUARD_ACCEPT, GUARD_MONITOR, GUARD_REJECT,
-    LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, ROLE_GUEST, ROLE_HOST, ROLE_UPLINK, STORM_KINDS, UNKNOWN_DROP, UNKNOWN_FLOOD,
-    UNKNOWN_SEEK, PortState,
+    ALLOWED_MAX, APART_ISOLATED, APART_UPLINK, F_FORGED_TRANSMITS, F_GUARDS, F_STORM_CONTROL, LEARNING_FIRST, LEARNING_OFF,
+    LEARNING_ON, POLICY_ACCEPT, POLICY_MONITOR, POLICY_REJECT, ROLE_GUEST, ROLE_HOST, ROLE_UPLINK, STORM_KINDS, UNKNOWN_DROP,
+    UNKNOWN_FLOOD, UNKNOWN_SEEK, PortState,
 )
 from dataplane.tables.bindings cimport BINDINGS_MAX, Bindings
 from dataplane.tables.token_bucket cimport PACKET_NEVER, TokenBucket
-from dataplane.tables.vlan_table cimport VID_NONE
+from dataplane.tables.vlan_table cimport VID_NONE, VlanSets
 
 import ipaddress
 
+from dataplane.configuration import vlans_of
 from dataplane.mac import mac_number
-from dataplane.messages import PORT_DEFAULTS
 
 ROLES = {"guest": ROLE_GUEST, "uplink": ROLE_UPLINK, "host": ROLE_HOST}
 LEARNING = {"off": LEARNING_OFF, "first": LEARNING_FIRST, "on": LEARNING_ON}
 UNKNOWN = {"flood": UNKNOWN_FLOOD, "uplink": UNKNOWN_SEEK, "drop": UNKNOWN_DROP}
-GUARDS = {"accept": GUARD_ACCEPT, "reject": GUARD_REJECT, "monitor": GUARD_MONITOR}
+POLICIES = {"accept": POLICY_ACCEPT, "reject": POLICY_REJECT, "monitor": POLICY_MONITOR}
+RESERVED = {"stp": RESERVED_STP, "lldp": RESERVED_LLDP, "lacp": RESERVED_LACP, "eapol": RESERVED_EAPOL, "cdp": RESERVED_CDP}
 STORM_WORDS = ("broadcast", "multicast", "unknown_unicast")
 # A bucket holds a tenth of a second, so that what one port starts cannot busy the switch for long; and never less than
 # what a guest says all at once when it boots (ARP, DHCP, MLD, neighbour discovery).
@@ -35,41 +39,46 @@ BURST_MIN = 16
 assert STORM_KINDS == len(STORM_WORDS)
 
 
-def config_merged(old, new):
-    """`old` with the keys of `new`; refuses words that no port has."""
-    unknown = set(new) - set(PORT_DEFAULTS)
-    if unknown:
-        raise ValueError(f"unknown keys in a port configuration: {sorted(unknown)}")
-    return old | new
-
-
-def vlans_of(vlan):
-    """Every VID that a port with this `vlan` configuration is a member of."""
-    vids = set(vlan["untagged"])
-    for low, high in vlan["tagged"]:
-        vids.update(range(low, high + 1))
-    return {0} if vlan["transparent"] else vids
-
-
-def registered_keys(config):
-    """(VID, MAC) of each address that the configuration fixes on the port."""
-    if not config["mac"] or config["learning"] == "on":
-        return set()
-    return {(vid, mac_number(config["mac"])) for vid in vlans_of(config["vlan"])}
+cdef void set_bits(uint64_t *bits, vids):
+    for vid in vids:
+        bits[vid >> 6] |= <uint64_t>1 << <int>(vid & 63)
 
 
 cdef int vlan_fill(PortState *state, dict vlan) except -1:
-    if len(vlan["untagged"]) > 1:
-        raise ValueError("a port has one untagged VLAN at the most")
-    state.vlan.members = <uint64_t *>calloc(64, sizeof(uint64_t))
-    for vid in vlans_of(vlan):
+    vids = vlans_of(vlan)
+    for vid in vids | ({vlan["pvid"]} - {None}):
         if not 0 <= vid < 4095:
             raise ValueError(f"VLAN {vid} cannot be a member")
-        state.vlan.members[vid >> 6] |= <uint64_t>1 << <int>(vid & 63)
+    state.vlan.sets = <VlanSets *>calloc(1, sizeof(VlanSets))
+    set_bits(state.vlan.sets.members, vids)
+    set_bits(state.vlan.sets.untagged, vlan["untagged"])
+    set_bits(state.vlan.sets.as_primary, vlan.get("as_primary", ()))
     state.vlan.pvid = VID_NONE if vlan["pvid"] is None else vlan["pvid"]
-    state.vlan.untagged_vid = vlan["untagged"][0] if vlan["untagged"] else VID_NONE
+    state.vlan.untagged_vid = min(vlan["untagged"], default=VID_NONE)
     state.vlan.admit_tagged = bool(vlan["admit_tagged"])
     state.vlan.transparent = bool(vlan["transparent"])
+    state.vlan.has_as_primary = bool(vlan.get("as_primary"))
+    return 0
+
+
+cdef int security_fill(PortState *state, dict config) except -1:
+    """The half about addresses; adds to `state.features`."""
+    state.own_mac = mac_number(config["mac"]) if config["mac"] else 0
+    state.effective_mac = mac_number(config["effective_mac"]) if config["effective_mac"] else 0
+    if len(config["allowed_macs"]) > ALLOWED_MAX:
+        raise ValueError(f"a port has at most {ALLOWED_MAX} allowed_macs")
+    state.n_allowed = 0
+    for text in config["allowed_macs"]:
+        state.allowed_macs[state.n_allowed] = mac_number(text)
+        state.n_allowed += 1
+    state.forged_transmits = POLICIES[config["forged_transmits"]]
+    state.mac_changes = POLICIES[config["mac_changes"]]
+    state.promiscuous_mode = POLICIES[config["promiscuous_mode"]]
+    if config["learning"] == "on":
+        # The port has no address of its own, so there is nothing to compare with.
+        state.own_mac = state.effective_mac = 0
+    elif state.forged_transmits != POLICY_ACCEPT:
+        state.features |= F_FORGED_TRANSMITS
     return 0
 
 
@@ -117,20 +126,19 @@ cdef int protection_fill(PortState *state, dict config) except -1:
         state.protection.storm_blocks = storm.get("action") == "block"
         state.features |= F_STORM_CONTROL
     bindings_fill(&state.protection.bindings, config["addresses"])
-    state.protection.ip_binding = GUARDS[config["ip_binding"]]
-    state.protection.dhcp_server = GUARDS[config["dhcp_server"]]
-    state.protection.router_advertisement = GUARDS[config["router_advertisement"]]
+    state.protection.ip_binding = POLICIES[config["ip_binding"]]
+    state.protection.dhcp_server = POLICIES[config["dhcp_server"]]
+    state.protection.router_advertisement = POLICIES[config["router_advertisement"]]
     if state.protection.ip_binding | state.protection.dhcp_server | state.protection.router_advertisement:
         state.features |= F_GUARDS
     return 0
 
 
 cdef int settings_fill(PortState *state, dict config) except -1:
-    """Translate all of `config`; `state.vlan.members` is allocated and belongs to whoever owns `state`."""
+    """Translate all of `config`; `state.vlan.sets` is allocated and belongs to whoever owns `state`."""
     vlan_fill(state, config["vlan"])
     state.role = ROLES[config["role"]]
     state.admin_reason = DROP_BLOCKED if config["block"] else DROP_LINK_DOWN if config["link"] == "down" else PASS
-    state.closed_reason = state.admin_reason
     state.has_carrier = bool(config["carrier"])
     state.frame_length_max = config["mtu"] + 14
     state.apart = (APART_ISOLATED if config["isolated"] else 0) | (APART_UPLINK if config["role"] == "uplink" else 0)
@@ -138,11 +146,9 @@ cdef int settings_fill(PortState *state, dict config) except -1:
     state.when_full_forwards = config["when_full"] == "forward"
     state.unknown_unicast = UNKNOWN[config["unknown_unicast"]]
     state.max_macs = config["max_macs"]
-    state.n_addresses = 0
-    if config["mac"]:
-        state.addresses[0] = mac_number(config["mac"])
-        state.n_addresses = 1
+    state.reserved_passes = 0
+    for word in config["reserved_multicast"]:
+        state.reserved_passes |= RESERVED[word]
     state.features = 0
-    if config["learning"] != "on":
-        state.features |= F_PORT_SECURITY
+    security_fill(state, config)
     return protection_fill(state, config)

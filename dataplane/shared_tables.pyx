@@ -16,7 +16,7 @@ from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, mun
 from dataplane.counters cimport COUNTERS_HEADER, PortCounters
 from dataplane.reasons cimport REASONS_N
 from dataplane.state cimport PORTS_MAX, SwitchState
-from dataplane.tables.fdb cimport FDB_PINNED, FDB_WAYS, Fdb, FdbBucket, FdbEntry
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, Fdb, FdbBucket, FdbEntry
 
 from dataplane import counters, reasons
 
@@ -46,8 +46,9 @@ cdef void check_entries(Fdb *fdb):
     for at in range(fdb.mask + 1):
         for way in range(FDB_WAYS):
             entry = &fdb.buckets[at].entries[way]
-            if entry.key and (entry.port >= PORTS_MAX or entry.kind not in (0, FDB_PINNED)):
+            if entry.key and (entry.port >= PORTS_MAX or entry.kind not in (FDB_LEARNED, FDB_PINNED)):
                 entry.key = 0
+            entry.n_moves = 0
             if entry.key:
                 fdb.n_entries += 1
 

@@ -10,17 +10,18 @@ from dataplane.counters cimport PortCounters
 from dataplane.frames.frame cimport Burst
 from dataplane.frames.pool cimport KeptFrame, Pool
 from dataplane.ports.port cimport PortDriver, TxBurst
-from dataplane.reasons cimport PASS, Reason
+from dataplane.reasons cimport DROP_MIRRORS, PASS, Reason
 from dataplane.tables.bindings cimport Bindings
 from dataplane.tables.event_ring cimport EVENTS_N, Event, EventRing, event_write
-from dataplane.tables.fdb cimport Fdb
+from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_EFFECTIVE, FDB_LEARNED, FDB_PINNED, FDB_STATIC, Fdb
 from dataplane.tables.flood_groups cimport FloodGroup
+from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
 from dataplane.tables.token_bucket cimport TokenBucket
 from dataplane.tables.vlan_table cimport VlanMembership
 
 cdef enum:
     PORTS_MAX = 1024
-    ADDRESSES_MAX = 17           # the port's own address and 16 allowed ones
+    ALLOWED_MAX = 16             # `allowed_macs` of a port
     QUEUE_FRAMES_MAX = 256       # frames that may wait for one slow receiver
     QUEUE_OCTETS_MAX = 524288    # and their octets
     HARD_ERRORS_MAX = 3          # in a row; then the port is down
@@ -39,7 +40,10 @@ cdef enum:                       # PortState.unknown_unicast
     UNKNOWN_FLOOD, UNKNOWN_SEEK, UNKNOWN_DROP
 
 cdef enum:                       # PortState.features: policies that this port has switched on
-    F_PORT_SECURITY = 1
+    F_FORGED_TRANSMITS = 1
+    F_MAC_CHANGES = 2            # the guest has set another address on its adapter than its own: `reject`
+    F_MAC_CHANGES_MONITOR = 4    # the same: `monitor`
+    F_MIRRORS = 8                # some session watches the port
     F_STORM_CONTROL = 256
     F_GUARDS = 512               # ip_binding, dhcp_server or router_advertisement
 
@@ -49,8 +53,8 @@ cdef enum:                       # PortState.state
 cdef enum:                       # Protection.storm, Event.kind
     STORM_BROADCAST, STORM_MULTICAST, STORM_UNKNOWN_UNICAST, STORM_KINDS
 
-cdef enum:                       # the guards of Protection
-    GUARD_ACCEPT, GUARD_REJECT, GUARD_MONITOR
+cdef enum:                       # what a policy does: nothing, drop, or count and let pass
+    POLICY_ACCEPT, POLICY_REJECT, POLICY_MONITOR
 
 cdef enum:
     BLOCK_NS = 5000000000        # how long a port stays closed that was blocked by a policy
@@ -59,31 +63,44 @@ cdef enum:
 cdef struct Protection:          # settings of the policies that protect others from this port; read if a feature bit says so
     TokenBucket storm[STORM_KINDS]
     uint8_t storm_blocks         # `action: block`
-    uint8_t ip_binding           # GUARD_*
+    uint8_t ip_binding           # POLICY_*
     uint8_t dhcp_server
     uint8_t router_advertisement
     Bindings bindings            # the port's `addresses`
 
 cdef struct PortState:
-    # What ingress and learning read, in the first lines.
+    # What every frame asks of its two ports: one line.
     uint32_t features
     uint16_t index
     uint8_t role
-    uint8_t closed_reason        # PASS, or why no frame passes this port in either direction: DROP_LINK_DOWN, DROP_BLOCKED
+    uint8_t closed_reason        # PASS, or why no frame passes this port in either direction (`port_reckon`)
     VlanMembership vlan
     uint32_t frame_length_max    # octets with Ethernet header, without tag and FCS
     uint8_t has_carrier          # somebody is at the other end; without it nothing is sent there
     uint8_t apart                # ports that share a bit never exchange frames: APART_ISOLATED, APART_UPLINK
+    uint16_t horizon             # ports with the same number never exchange frames; the own index, or PORTS_MAX and more
+    uint64_t sender_mac          # that `forged_transmits` compares with; 0: none yet (`port_reckon`)
+    uint64_t last_source_key     # the source that was refreshed last, and when: a second look in that second needs no table
+    uint32_t last_source_s
     uint8_t learning
     uint8_t when_full_forwards
     uint8_t unknown_unicast
-    uint64_t last_source_key     # the source that was refreshed last, and when: a second look in that second needs no table
-    uint32_t last_source_s
+    uint8_t reserved_passes      # RESERVED_* of policies/reserved_multicast.pxd
+    PortCounters *counters
+    # What only some frames ask.
     uint32_t n_learned
     uint32_t max_macs
-    uint32_t n_addresses
-    uint64_t addresses[ADDRESSES_MAX]   # the port's own: registered, pinned, allowed
-    PortCounters *counters
+    uint64_t own_mac             # registered, or pinned; 0: none yet
+    uint64_t effective_mac       # that the guest has set on its adapter; 0: nobody says
+    uint32_t n_allowed
+    uint64_t allowed_macs[ALLOWED_MAX]
+    uint8_t forged_transmits     # POLICY_*
+    uint8_t mac_changes
+    uint8_t promiscuous_mode
+    uint8_t is_mirror_destination
+    uint16_t mirrors_ingress     # bits of the sessions that watch what enters here
+    uint16_t mirrors_egress
+    uint16_t sibling             # the next port of the same guest, round and round; the own index when it is the only one
     Protection protection
     uint8_t admin_reason         # what `link` and `block` say of closed_reason
     uint8_t blocked_reason       # what a policy says of it, until
@@ -120,9 +137,14 @@ cdef struct SwitchState:
     Fdb fdb
     Pool pool
     FloodGroup *groups[4096]     # by VID
+    uint16_t fids[4096]          # VID -> the VID that it learns with: itself, or the primary of its private VLAN
+    uint64_t private_vids[64]    # 4096 bits: members of a private VLAN
+    MirrorSession mirrors[MIRRORS_MAX]
+    uint32_t n_mirrors
     PortState *ports[PORTS_MAX]
     uint16_t tx_ports[PORTS_MAX] # ports that have copies waiting in `tx`
     uint32_t n_tx_ports
+    uint32_t n_promiscuous       # ports whose `promiscuous_mode` is not `reject`
     uint16_t ready_ports[PORTS_MAX]
     uint32_t n_ready_ports
     uint64_t now_ns              # CLOCK_MONOTONIC at the start of the round
@@ -138,13 +160,43 @@ cdef struct SwitchState:
     Mailbox mailbox
 
 
-cdef inline bint port_owns(const PortState *port, uint64_t mac) noexcept nogil:
-    """Whether `mac` (48 bits) is among the port's own addresses."""
+cdef inline bint port_allows(const PortState *port, uint64_t mac) noexcept nogil:
+    """Whether `mac` (48 bits) is among the port's `allowed_macs`."""
     cdef uint32_t i
-    for i in range(port.n_addresses):
-        if port.addresses[i] == mac:
+    for i in range(port.n_allowed):
+        if port.allowed_macs[i] == mac:
             return True
     return False
+
+
+cdef inline uint8_t port_entry_kind(const PortState *port, uint64_t mac) noexcept nogil:
+    """The kind of entry that holds `mac` for this port; FDB_LEARNED if the address is not the port's own."""
+    if mac == port.own_mac:
+        return FDB_PINNED if port.learning == LEARNING_FIRST else FDB_STATIC
+    if port_allows(port, mac):
+        return FDB_ALLOWED
+    return FDB_EFFECTIVE if mac == port.effective_mac and port.mac_changes != POLICY_REJECT else FDB_LEARNED
+
+
+cdef inline bint port_pins(const PortState *port) noexcept nogil:
+    """Whether the next source that is not only allowed becomes the port's own address."""
+    return port.learning == LEARNING_FIRST and port.own_mac == 0
+
+
+cdef inline void port_reckon(PortState *port) noexcept nogil:
+    """Work out what the path asks from the settings behind it; to be called when one of them has changed."""
+    port.sender_mac = port.effective_mac if port.effective_mac else port.own_mac
+    port.features &= ~<uint32_t>(F_MAC_CHANGES | F_MAC_CHANGES_MONITOR | F_MIRRORS)
+    if port.own_mac and port.sender_mac != port.own_mac:
+        if port.mac_changes == POLICY_REJECT:
+            port.features |= F_MAC_CHANGES
+        elif port.mac_changes == POLICY_MONITOR:
+            port.features |= F_MAC_CHANGES_MONITOR
+    if port.mirrors_ingress | port.mirrors_egress:
+        port.features |= F_MIRRORS
+    port.closed_reason = port.admin_reason
+    if port.closed_reason == PASS:
+        port.closed_reason = DROP_MIRRORS if port.is_mirror_destination else port.blocked_reason
 
 
 cdef inline void port_report(
@@ -167,7 +219,6 @@ cdef inline void port_block(SwitchState *switch, PortState *port, Reason reason)
     """Close `port` for BLOCK_NS, from its next burst on; its carrier stays."""
     port.blocked_reason = reason
     port.blocked_until_ns = switch.now_ns + BLOCK_NS
-    if port.admin_reason == PASS:
-        port.closed_reason = reason
+    port_reckon(port)
     if switch.reopen_ns > port.blocked_until_ns:
         switch.reopen_ns = port.blocked_until_ns

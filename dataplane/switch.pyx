@@ -16,10 +16,11 @@ from dataplane.commands cimport (
 )
 from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
-from dataplane.fdb cimport fdb_enter_static, fdb_flush, fdb_list
+from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list, fdb_unfix
 from dataplane.flooding cimport Flooding
 from dataplane.frames.frame cimport Frame
 from dataplane.ports.port cimport Port
+from dataplane.relations cimport relate, share_learning
 from dataplane.runner cimport Runner, WorkerGate
 from dataplane.settings cimport settings_fill
 from dataplane.shared_tables cimport SharedTables
@@ -28,12 +29,12 @@ from dataplane.sys.compiler cimport allocate_lines, is_debug_build
 from dataplane.sys.epoll cimport EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, epoll_ctl, epoll_event
 
 from dataplane.attached import driver_open, free_index
+from dataplane.configuration import config_merged, fixed_addresses, refuse_taken, vlans_of
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
-from dataplane.settings import config_merged, registered_keys, vlans_of
+from dataplane.relations import check_mirrors
 
 cdef enum:
     SPIN_US_MAX = 50             # polling is rationed
-    STATIC_VLANS_MAX = 64        # a port in more VLANs gets its static entries when its first frame in each arrives
 
 assert sizeof(Frame) == 64, "a frame descriptor is one cache line"
 
@@ -60,6 +61,9 @@ cdef class Switch:
         self.flooding = Flooding(self.runner)
         self.switch.fdb.ageing_s = self.config["ageing_s"]
         self._set_spin(self.config["spin_us"])
+        check_mirrors(self.config["mirrors"])
+        if self.config["shared_learning"]:
+            share_learning(self.runner, self.config["shared_learning"])
 
     @property
     def resumed(self):
@@ -76,7 +80,7 @@ cdef class Switch:
             if config["name"] in self.attached:
                 raise FileExistsError(errno.EEXIST, "there is a port of this name", config["name"])
             config["index"] = free_index(config["index"], {port.config["index"] for port in self.attached.values()})
-            self._refuse(config)
+            self._refuse(config, self.config["shared_learning"])
             driver = driver_open(config, list(fds))
             fds = ()
             self._attach(config, driver)
@@ -90,27 +94,36 @@ cdef class Switch:
 
     cdef _attach(self, dict config, Port driver):
         cdef AttachedPort port = AttachedPort(config, driver)
-        cdef epoll_event event
         settings_fill(port.state, config)
         port.state.index = config["index"]
         port.state.driver = driver.driver
         port.state.device = driver.device
         port.state.poll_fd = driver.poll_fd
         port.state.state = PORT_UP
+        port.state.horizon = port.state.sibling = port.state.index
         port.state.counters = self.tables.counters_of(port.state.index)
         driver.gate = WorkerGate(self.runner)
         self.runner.call(command_add, port.state)
         self.attached[config["name"]] = port
         if self.tables.resumed:
             self.runner.call(command_resume, port.state)
-        self._add_static(port)
-        self._regroup(config["name"], set(), vlans_of(config["vlan"]))
-        if driver.poll_fd >= 0:
-            event.events = EPOLLIN
-            event.data.u64 = port.state.index
-            if epoll_ctl(self.switch.epoll_fd, EPOLL_CTL_ADD, driver.poll_fd, &event):
-                self.port_remove(config["name"])
-                raise OSError(errno.EIO, "epoll_ctl", config["name"])
+        try:
+            self._relate()
+            self._fix(port)
+            self._regroup(config["name"], set(), vlans_of(config["vlan"]))
+            self._listen(port)
+        except BaseException:
+            self.port_remove(config["name"])
+            raise
+
+    cdef _listen(self, AttachedPort port):
+        cdef epoll_event event
+        if port.state.poll_fd < 0:
+            return
+        event.events = EPOLLIN
+        event.data.u64 = port.state.index
+        if epoll_ctl(self.switch.epoll_fd, EPOLL_CTL_ADD, port.state.poll_fd, &event):
+            raise OSError(errno.EIO, "epoll_ctl", port.config["name"])
 
     def port_set(self, config):
         """Change a port while frames flow; everything but its name, index and driver."""
@@ -119,27 +132,28 @@ cdef class Switch:
         for key in ("index", "driver"):
             if new[key] != port.config[key]:
                 raise ValueError(f"{key} of port {config['name']} cannot change; remove and add it")
-        self._refuse(new)
+        self._refuse(new, self.config["shared_learning"])
         # The guest behind the port may be another one now: it has to say its address anew.
         forgets = (
             any(new[key] != port.config[key] for key in ("learning", "mac", "vlan"))
             or (port.config["carrier"] and not new["carrier"])
         )
+        old = port.config
+        fixed_before, fixed = (fixed_addresses(config, self.config["shared_learning"]) for config in (old, new))
         self._change(port, new, forgets)
-        old, port.config = port.config, new
-        if forgets:
-            self._add_static(port)
-        if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role")):
+        port.config = new
+        if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role", "promiscuous_mode")):
             self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
+        if any(old[key] != new[key] for key in ("guest", "split_horizon")):
+            self._relate()
+        if forgets or fixed != fixed_before:
+            fdb_unfix(self.runner, port.state.index, dict(fixed_before.items() - fixed.items()))
+            self._fix(port)
+            self._fix_allowed()
 
-    cdef _refuse(self, dict config):
-        """Raise OSError if `config` takes what belongs to other ports: their part of the table, or an address."""
+    cdef _refuse(self, dict config, dict shared):
         others = [port.config for name, port in self.attached.items() if name != config["name"]]
-        if sum(other["max_macs"] for other in others) + config["max_macs"] > self.config["fdb_capacity"]:
-            raise OSError(errno.ENOSPC, f"max_macs of all ports is over the table's {self.config['fdb_capacity']}", config["name"])
-        for other in others:
-            if registered_keys(other) & registered_keys(config):
-                raise FileExistsError(errno.EEXIST, f"address {config['mac']} is static on port {other['name']}", config["name"])
+        refuse_taken(config, others, self.config["fdb_capacity"], shared)
 
     cdef _change(self, AttachedPort port, dict config, bint forgets):
         """Give `port` the settings of `config`."""
@@ -152,7 +166,7 @@ cdef class Switch:
             settings_fill(change.wanted, config)
             self.runner.call(command_change, &change)
         finally:
-            free(change.wanted.vlan.members)
+            free(change.wanted.vlan.sets)
             free(change.wanted)
 
     def port_remove(self, name):
@@ -161,8 +175,10 @@ cdef class Switch:
         self._regroup(name, vlans_of(port.config["vlan"]), set())
         if port.state.poll_fd >= 0 and port.state.state != PORT_DOWN:
             epoll_ctl(self.switch.epoll_fd, EPOLL_CTL_DEL, port.state.poll_fd, &event)
-        self.runner.call(command_remove, port.state)
         del self.attached[name]
+        self._relate()
+        self.runner.call(command_remove, port.state)
+        self._fix_allowed()
         memset(port.state.counters, 0, sizeof(PortCounters))
         port.driver.close()
 
@@ -184,12 +200,18 @@ cdef class Switch:
     cdef _regroup(self, name, old, new):
         self.flooding.regroup(name, old, new, {other: port.config for other, port in self.attached.items()})
 
-    cdef _add_static(self, AttachedPort port):
-        """Enter the registered address of a port that does not learn, in each of its VLANs."""
-        keys = registered_keys(port.config)
-        for vid, mac in keys if len(keys) <= STATIC_VLANS_MAX else ():
-            if not fdb_enter_static(self.runner, mac, vid, port.state.index):
-                raise OSError(errno.ENOSPC, "the table has no room for a static address", port.config["name"])
+    cdef _relate(self):
+        relate(self.runner, [port.config for port in self.attached.values()], self.config["mirrors"])
+
+    cdef _fix(self, AttachedPort port):
+        """Enter the addresses that are the port's before its first frame."""
+        fdb_fix(self.runner, port.state.index, fixed_addresses(port.config, self.config["shared_learning"]))
+
+    cdef _fix_allowed(self):
+        """After an address has become free: enter it for the next port that is allowed it."""
+        for port in self._by_index():
+            if port.config["allowed_macs"]:
+                self._fix(port)
 
     # The table.
 
@@ -199,27 +221,41 @@ cdef class Switch:
 
     def fdb_flush(self, port=None, vlan=None):
         """Forget what was learned: of one port, one VLAN, or all.  Static entries stay."""
-        cdef AttachedPort flushed
-        fdb_flush(self.runner, -1 if port is None else self._attached(port).state.index, -1 if vlan is None else vlan)
+        fdb_flush(self.runner, -1 if port is None else self._attached(port).state.index, -1 if vlan is None else vlan, True)
         for name in [port] if port else list(self.attached):
-            flushed = self._attached(name)
-            # A flushed `learning: first` port pins the next address that it hears.
-            if flushed.config["learning"] == "first" and not flushed.config["mac"]:
-                self._change(flushed, flushed.config, True)
+            self._forget_pinned(self._attached(name))
+
+    cdef _forget_pinned(self, AttachedPort port):
+        """A `learning: first` port pins the next address that it hears."""
+        if port.config["learning"] == "first" and not port.config["mac"]:
+            self._change(port, port.config, True)
+            self._fix(port)
 
     @property
     def n_entries(self):
         return self.switch.fdb.n_entries
 
     def switch_set(self, config):
-        """Change what may change on a running switch: `ageing_s` and `spin_us`."""
+        """Change what may change on a running switch: `ageing_s`, `spin_us`, `shared_learning`, `mirrors`."""
         cdef uint32_t ageing_s = config.get("ageing_s", self.config["ageing_s"])
-        for key in set(config) - {"ageing_s", "spin_us"}:
+        for key in set(config) - {"ageing_s", "spin_us", "shared_learning", "mirrors"}:
             if config[key] != self.config.get(key):
                 raise ValueError(f"{key} of a running switch cannot change")
-        self.config["ageing_s"] = ageing_s
+        old, new = self.config, self.config | config
+        check_mirrors(new["mirrors"])
+        for port in self.attached.values():
+            self._refuse(port.config, new["shared_learning"])
+        self._set_spin(new["spin_us"])
+        self.config = new
         self.runner.call(command_ageing, &ageing_s)
-        self._set_spin(config.get("spin_us", self.config["spin_us"]))
+        if old["shared_learning"] != new["shared_learning"]:
+            share_learning(self.runner, new["shared_learning"])
+            # Addresses are where they were learned; with another way to learn, they are nowhere.
+            fdb_flush(self.runner, -1, -1, False)
+            for port in self._by_index():
+                self._forget_pinned(port)
+                self._fix(port)
+        self._relate()
 
     cdef _set_spin(self, spin_us):
         """A word that the worker reads once a round; it needs no command."""

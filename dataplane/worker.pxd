@@ -12,4 +12,4 @@ cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept no
 cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil
 cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil
 cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil
-cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_static) noexcept nogil
+cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_fixed) noexcept nogil

@@ -14,15 +14,16 @@ from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.pipeline cimport pipeline_run
 from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport DROP_TX_QUEUE_FULL, PASS
-from dataplane.stages.learn cimport forget_entry
+from dataplane.stages.learn cimport expire_entry, forget_entry
 from dataplane.state cimport (
     HARD_ERRORS_MAX, NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
+    port_reckon,
 )
 from dataplane.sys.compiler cimport clock_ns, counter_add, load_acquire_u32, store_release_u32, vs_likely, vs_unlikely
 from dataplane.sys.epoll cimport (
     EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
 )
-from dataplane.tables.fdb cimport FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old
 
 cdef enum:
     EVENTS_MAX = 64
@@ -73,10 +74,10 @@ cdef void count_sent(PortState *port, TxCopy *copies, uint32_t n) noexcept nogil
         frame = copies[i].frame
         if vs_unlikely(copies[i].reason != PASS):
             counter_add(&port.counters.tx_drops[copies[i].reason], 1)
-            if frame.reason == PASS:
+            if frame.reason == PASS and not copies[i].is_mirrored:
                 frame.reason = copies[i].reason      # stands only if no other copy was sent
             continue
-        frame.n_sent = 1
+        frame.n_sent |= not copies[i].is_mirrored
         n_frames += 1
         n_packets += frame.n_packets
         n_bytes += frame_wire_bytes(frame) + (4 * frame.n_packets if copies[i].tagged else 0)
@@ -95,10 +96,10 @@ cdef void keep_copies(SwitchState *switch, PortState *port, TxCopy *copies, uint
             kept = frame_keep(&switch.pool, copies[i].frame, copies[i].tci, copies[i].tagged)
         if kept == NULL:
             counter_add(&port.counters.tx_drops[DROP_TX_QUEUE_FULL], 1)
-            if copies[i].frame.reason == PASS:
+            if copies[i].frame.reason == PASS and not copies[i].is_mirrored:
                 copies[i].frame.reason = DROP_TX_QUEUE_FULL
             continue
-        copies[i].frame.n_kept = 1
+        copies[i].frame.n_kept |= not copies[i].is_mirrored
         counter_add(&port.counters.tx_kept, 1)
         if port.queue_head == NULL:
             port.queue_head = kept
@@ -122,6 +123,7 @@ cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
         copy.tci = kept.tci
         copy.tagged = kept.tagged
         copy.reason = PASS
+        copy.is_mirrored = False                     # its frame's fate has been booked
         taken = port.driver.tx_burst(port.device, &copy, 1)
         if taken == 0 or taken == -EAGAIN:
             return
@@ -262,7 +264,7 @@ cdef void worker_reopen(SwitchState *switch) noexcept nogil:
             continue
         if port.blocked_until_ns <= switch.now_ns:
             port.blocked_reason = PASS
-            port.closed_reason = port.admin_reason
+            port_reckon(port)
         elif port.blocked_until_ns < switch.reopen_ns:
             switch.reopen_ns = port.blocked_until_ns
 
@@ -276,24 +278,26 @@ cdef inline void tell_events(SwitchState *switch) noexcept nogil:
 
 
 cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil:
-    """Remove aged entries from the next `n_buckets` buckets; a sweep of the table starts with each new second."""
+    """Remove aged entries from the next `n_buckets` buckets, and let the moves of the others be forgotten; a sweep of the
+    table starts with each new second."""
     cdef FdbEntry *entry
     cdef uint32_t way
     if switch.fdb.sweep_s != switch.now_s:
+        switch.fdb.sweep_passed_s = switch.now_s - switch.fdb.sweep_s
         switch.fdb.sweep_s = switch.now_s
         switch.fdb.sweep_at = 0
     while n_buckets and switch.fdb.sweep_at <= switch.fdb.mask:
         for way in range(FDB_WAYS):
             entry = &switch.fdb.buckets[switch.fdb.sweep_at].entries[way]
             if entry.key and entry_is_old(&switch.fdb, entry, switch.now_s):
-                if switch.ports[entry.port] != NULL:
-                    counter_add(&switch.ports[entry.port].counters.expired, 1)
-                forget_entry(switch, entry)
+                expire_entry(switch, entry)
+            elif entry.n_moves:
+                entry.n_moves -= min(entry.n_moves, switch.fdb.sweep_passed_s)
         switch.fdb.sweep_at += 1
         n_buckets -= 1
 
 
-cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_static) noexcept nogil:
+cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_fixed) noexcept nogil:
     """Remove the entries of one port and one VLAN; -1 is any."""
     cdef uint64_t at
     cdef uint32_t way
@@ -301,7 +305,7 @@ cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_
     for at in range(switch.fdb.mask + 1):
         for way in range(FDB_WAYS):
             entry = &switch.fdb.buckets[at].entries[way]
-            if entry.key == 0 or (keep_static and entry.kind == FDB_STATIC):
+            if entry.key == 0 or (keep_fixed and entry.kind not in (FDB_LEARNED, FDB_PINNED)):
                 continue
             if (port_index < 0 or entry.port == port_index) and (vid < 0 or <int>(entry.key & 0xFFF) == vid):
                 forget_entry(switch, entry)

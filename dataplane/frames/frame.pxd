@@ -32,6 +32,7 @@ cdef enum:                       # Frame.flags
     FRAME_GROUP = 2              # the destination is a group address
     FRAME_TAG_INSIDE = 4         # after the outer tag, the next type is again a tag
     FRAME_UNKNOWN = 8            # unicast to nobody in the FDB
+    FRAME_FIRST = 16             # came in when its port had no address of its own yet
 
 cdef enum:                       # EtherTypes
     TYPE_8021Q = 0x8100
@@ -68,7 +69,7 @@ cdef struct Frame:               # one cache line; what frame_begin clears lies 
     uint8_t needs_csum           # the checksum at csum_start + csum_offset is not filled in yet
     uint8_t n_sent               # 1 once a copy has been sent
     uint8_t n_kept               # 1 once a copy waits in a queue
-    uint16_t spare
+    uint16_t mirrored            # bits of the mirror destinations that have a copy
 
 cdef struct Burst:               # allocated on a line, so that each frame and each header line is one
     Frame frames[BURST_MAX]

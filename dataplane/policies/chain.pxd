@@ -6,32 +6,49 @@ from dataplane.frames.frame cimport PORT_NONE, Frame, frame_source
 from dataplane.frames.network cimport Network, network_find
 from dataplane.frames.offload cimport frame_packet_length
 from dataplane.policies.dhcp_server cimport dhcp_server_ingress
+from dataplane.policies.forged_transmits cimport forged_transmits_ingress
 from dataplane.policies.ip_binding cimport ip_binding_ingress
-from dataplane.policies.isolation cimport isolation_egress
-from dataplane.policies.port_security cimport port_security_ingress
+from dataplane.policies.isolated cimport isolated_egress
+from dataplane.policies.loop_guard cimport loop_guard_judge
+from dataplane.policies.mac_changes cimport mac_changes_egress
+from dataplane.policies.mirrors cimport mirrors_destination
+from dataplane.policies.move_damping cimport move_damping_judge
+from dataplane.policies.private_vlan cimport private_vlan_reason
+from dataplane.policies.promiscuous_mode cimport promiscuous_mode_overhears
 from dataplane.policies.reserved_multicast cimport reserved_multicast_ingress
 from dataplane.policies.router_advertisement cimport router_advertisement_ingress
+from dataplane.policies.split_horizon cimport split_horizon_egress
 from dataplane.policies.storm_control cimport storm_control_ingress, storm_control_unknown
-from dataplane.policies.vlan cimport vlan_egress, vlan_ingress
-from dataplane.reasons cimport DROP_OVERSIZE, DROP_PORT_DOWN, DROP_UNKNOWN_UNICAST, PASS, Reason
+from dataplane.policies.vlan cimport vlan_egress, vlan_ingress, vlan_tci
+from dataplane.reasons cimport (
+    DROP_OVERSIZE, DROP_PORT_DOWN, DROP_SOURCE_ELSEWHERE, DROP_UNKNOWN_UNICAST, DROP_VLAN_EGRESS, PASS, Reason,
+)
 from dataplane.state cimport (
-    F_GUARDS, F_PORT_SECURITY, F_STORM_CONTROL, GUARD_REJECT, UNKNOWN_DROP, PortState, SwitchState, port_report,
+    F_FORGED_TRANSMITS, F_GUARDS, F_STORM_CONTROL, POLICY_REJECT, UNKNOWN_DROP, PortState, SwitchState,
+    port_entry_kind, port_pins, port_report,
 )
 from dataplane.sys.compiler cimport counter_add, vs_likely, vs_unlikely
-from dataplane.tables.event_ring cimport EVENT_DHCP_SERVER, EVENT_IP_BINDING, EVENT_ROUTER_ADVERTISEMENT
+from dataplane.tables.event_ring cimport (
+    EVENT_DHCP_SERVER, EVENT_IP_BINDING, EVENT_MOVE_DAMPING, EVENT_MOVED, EVENT_ROUTER_ADVERTISEMENT, EVENT_SOURCE_ELSEWHERE,
+)
+from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_LEARNED, FdbEntry
 
 
-cdef inline Reason guard_judged(
-    SwitchState *switch, PortState *port, const Frame *frame, uint8_t guard, int what, Reason reason
-) noexcept nogil:
-    """What becomes of a guard's verdict: reported, and under `monitor` counted instead of carried out."""
-    if vs_likely(reason == PASS):
-        return PASS
-    port_report(switch, port, what, frame_source(frame) << 16 | frame.vid, PORT_NONE, guard)
-    if guard == GUARD_REJECT:
+cdef inline Reason judged(PortState *port, uint8_t policy, Reason reason) noexcept nogil:
+    """What becomes of a verdict about a frame of `port`: under `monitor` it is counted instead of carried out."""
+    if vs_likely(reason == PASS) or policy == POLICY_REJECT:
         return reason
     counter_add(&port.counters.monitored[reason], 1)
     return PASS
+
+
+cdef inline Reason guard_judged(
+    SwitchState *switch, PortState *port, const Frame *frame, uint8_t policy, int what, Reason reason
+) noexcept nogil:
+    """What becomes of a guard's verdict, which is reported too."""
+    if vs_unlikely(reason != PASS):
+        port_report(switch, port, what, frame_source(frame) << 16 | frame.vid, PORT_NONE, policy)
+    return judged(port, policy, reason)
 
 
 cdef inline Reason guard_chain(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
@@ -59,11 +76,11 @@ cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *fr
     if reason != PASS:
         return reason
     if destination >> 40 & 1:                        # only a group address can be a reserved one
-        reason = reserved_multicast_ingress(frame, destination)
+        reason = reserved_multicast_ingress(port.reserved_passes, destination)
     if reason != PASS or port.features == 0:         # most ports have no more to do
         return reason
-    if port.features & F_PORT_SECURITY:
-        reason = port_security_ingress(port, frame)
+    if port.features & F_FORGED_TRANSMITS:
+        reason = judged(port, port.forged_transmits, forged_transmits_ingress(port, frame))
     if reason == PASS and port.features & F_STORM_CONTROL:
         reason = storm_control_ingress(switch, port, frame, destination)
     if vs_unlikely(port.features & F_GUARDS) and reason == PASS:     # unlikely: its code lies apart from what all run
@@ -80,9 +97,46 @@ cdef inline Reason unknown_chain(SwitchState *switch, PortState *port, Frame *fr
     return PASS
 
 
-cdef inline Reason egress_chain(PortState *in_port, PortState *out_port, Frame *frame, bint *tagged) noexcept nogil:
+cdef inline Reason first_chain(PortState *port, Frame *frame) noexcept nogil:
+    """As `ingress_chain` about the source of a frame that came before its port had an address; by now it may have one."""
+    if port.features & F_FORGED_TRANSMITS:
+        return judged(port, port.forged_transmits, forged_transmits_ingress(port, frame))
+    return PASS
+
+
+cdef inline Reason elsewhere_chain(SwitchState *switch, PortState *port, FdbEntry *entry, const Frame *frame) noexcept nogil:
+    """Why a source that `entry` has behind another port may not be used at `port`, or PASS."""
+    cdef uint8_t kind
+    cdef Reason reason = loop_guard_judge(switch, port, entry, frame)
+    if reason != PASS:
+        return reason
+    # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing), and a port that is
+    # about to pin its first address cannot have somebody else's.
+    kind = port_entry_kind(port, frame.source_key >> 16)
+    if entry.kind and not (entry.kind == FDB_ALLOWED and kind == FDB_ALLOWED) or port_pins(port) and kind == FDB_LEARNED:
+        port_report(switch, port, EVENT_SOURCE_ELSEWHERE, frame.source_key, entry.port, 0)
+        return DROP_SOURCE_ELSEWHERE
+    return PASS
+
+
+cdef inline Reason move_chain(
+    SwitchState *switch, PortState *port, FdbEntry *entry, const Frame *frame, uint8_t kind
+) noexcept nogil:
+    """Why the address of `entry` may not move to `port`, for which it will be of `kind`, or PASS."""
+    cdef Reason reason = PASS
+    if kind == FDB_LEARNED or kind == FDB_ALLOWED:             # others are the port's own: it need not fight for them
+        reason = move_damping_judge(entry)
+    port_report(switch, port, EVENT_MOVED if reason == PASS else EVENT_MOVE_DAMPING, frame.source_key, entry.port, 0)
+    return reason
+
+
+cdef inline Reason egress_chain(
+    const SwitchState *switch, const PortState *in_port, const PortState *out_port, const Frame *frame, bint *tagged
+) noexcept nogil:
     """Why `frame` may not leave by `out_port`, or PASS; says whether it leaves `tagged`."""
-    cdef Reason reason = isolation_egress(in_port, out_port)
+    cdef Reason reason = split_horizon_egress(in_port, out_port)
+    if reason == PASS:
+        reason = isolated_egress(in_port, out_port)
     if reason != PASS:
         return reason
     if out_port.closed_reason != PASS:
@@ -90,9 +144,9 @@ cdef inline Reason egress_chain(PortState *in_port, PortState *out_port, Frame *
     if not out_port.has_carrier:
         return DROP_PORT_DOWN
     reason = vlan_egress(&out_port.vlan, frame, tagged)
-    if reason != PASS:
-        return reason
+    if vs_unlikely(reason != PASS):
+        return private_vlan_reason(switch, frame.vid) if reason == DROP_VLAN_EGRESS else reason
     # Judged on what goes onto a wire: a super-frame is fine, the segments that it becomes must fit.
     if frame_packet_length(frame) > out_port.frame_length_max:
         return DROP_OVERSIZE
-    return PASS
+    return mac_changes_egress(out_port)

@@ -3,6 +3,7 @@
 IEEE 802.1Q-2018 6.9 (ingress), 8.6.2 (ingress filtering), 8.6.4 (egress).  A priority tag (VID 0) counts as untagged and
 its PCP is kept; VID 4095 never passes.  A port that admits no tags drops every frame that carries one, even a second one
 behind a priority tag, and a frame whose payload starts with a tag never leaves untagged: so double tags cannot hop.
+Ingress filtering asks for membership only of a VID that the frame carries; the PVID is the port's own word.
 """
 
 from libc.stdint cimport uint16_t
@@ -11,7 +12,8 @@ from dataplane.frames.frame cimport FRAME_TAG_INSIDE, FRAME_TAGGED, VID_MAX, Fra
 from dataplane.reasons cimport (
     DROP_VLAN_EGRESS, DROP_VLAN_INGRESS, DROP_VLAN_RESERVED, DROP_VLAN_TAGGED, DROP_VLAN_UNTAGGED, PASS, Reason,
 )
-from dataplane.tables.vlan_table cimport VID_NONE, VlanMembership, vlan_is_member
+from dataplane.sys.compiler cimport vs_unlikely
+from dataplane.tables.vlan_table cimport VID_NONE, VlanMembership, vlan_has, vlan_is_member
 
 
 cdef inline Reason vlan_ingress(const VlanMembership *vlan, Frame *frame) noexcept nogil:
@@ -27,7 +29,7 @@ cdef inline Reason vlan_ingress(const VlanMembership *vlan, Frame *frame) noexce
         if not vlan.admit_tagged and (vid or frame.flags & FRAME_TAG_INSIDE):
             return DROP_VLAN_TAGGED
         if vid:
-            if not vlan_is_member(vlan, vid):
+            if not vlan_is_member(vlan, vid) or vlan.has_as_primary and vlan_has(vlan.sets.as_primary, vid):
                 return DROP_VLAN_INGRESS
             frame.vid = vid
             return PASS
@@ -47,11 +49,22 @@ cdef inline Reason vlan_egress(const VlanMembership *vlan, const Frame *frame, b
     if vlan.transparent:
         tagged[0] = frame.flags & FRAME_TAGGED
         return PASS
-    if frame.vid == vlan.untagged_vid:
-        tagged[0] = False
-        # The receiver would take the second tag for the first (VLAN hopping by double tagging).
-        if frame.flags & FRAME_TAG_INSIDE:
-            return DROP_VLAN_TAGGED
-        return PASS
-    tagged[0] = True
-    return PASS if vlan_is_member(vlan, frame.vid) else DROP_VLAN_EGRESS
+    # Nearly always there is one untagged VLAN, and it is this one; the sets cost a line of the cache each.
+    if frame.vid != vlan.untagged_vid:
+        if not vlan_is_member(vlan, frame.vid):
+            return DROP_VLAN_EGRESS
+        if not vlan_has(vlan.sets.untagged, frame.vid):
+            tagged[0] = True
+            return PASS
+    tagged[0] = False
+    # The receiver would take the second tag for the first (VLAN hopping by double tagging).
+    return DROP_VLAN_TAGGED if frame.flags & FRAME_TAG_INSIDE else PASS
+
+
+cdef inline uint16_t vlan_tci(const VlanMembership *vlan, const Frame *frame, uint16_t fid) noexcept nogil:
+    """The TCI to leave with, if tagged: the PCP and DEI as received; `fid` is the VLAN that the frame's one learns with."""
+    if vlan.transparent:
+        return frame.tci
+    if vs_unlikely(vlan.has_as_primary) and vlan_has(vlan.sets.as_primary, frame.vid):
+        return (frame.tci & 0xF000) | fid
+    return (frame.tci & 0xF000) | frame.vid

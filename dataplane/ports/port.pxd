@@ -22,6 +22,7 @@ cdef struct TxCopy:
     uint16_t tci                 # of the tag to put on, if `tagged`
     uint8_t tagged
     uint8_t reason               # set by tx_burst on a copy that it refused for good
+    uint8_t is_mirrored          # for a mirror: says nothing about the fate of the frame
 
 cdef struct TxBurst:
     uint32_t n

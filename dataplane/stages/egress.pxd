@@ -5,32 +5,59 @@ A frame that leaves by no port gets the reason of the last port that refused it.
 
 from libc.stdint cimport uint16_t, uint32_t
 
-from dataplane.frames.frame cimport PORT_SEEK, Burst, Frame
-from dataplane.policies.chain cimport egress_chain
+from dataplane.frames.frame cimport FRAME_TAGGED, PORT_SEEK, Burst, Frame
+from dataplane.policies.chain cimport egress_chain, mirrors_destination, promiscuous_mode_overhears, vlan_tci
 from dataplane.ports.port cimport TxCopy
-from dataplane.reasons cimport DROP_NO_RECEIVER, DROP_PORT_DOWN, DROP_UNKNOWN_UNICAST, PASS, Reason
-from dataplane.state cimport PORTS_MAX, PortState, SwitchState
-from dataplane.sys.compiler cimport vs_likely
+from dataplane.reasons cimport (
+    DROP_MAC_CHANGES, DROP_NO_RECEIVER, DROP_PORT_DOWN, DROP_PROMISCUOUS_MODE, DROP_UNKNOWN_UNICAST, PASS, Reason,
+)
+from dataplane.state cimport F_MAC_CHANGES_MONITOR, F_MIRRORS, POLICY_ACCEPT, PORTS_MAX, PortState, SwitchState
+from dataplane.sys.compiler cimport counter_add, vs_likely, vs_unlikely
 from dataplane.tables.flood_groups cimport FloodGroup
 
 
-cdef inline Reason egress_copy(SwitchState *switch, PortState *in_port, PortState *out_port, Frame *frame) noexcept nogil:
-    """One copy of `frame` into the tx burst of `out_port`, or why not."""
-    cdef bint tagged = False
-    cdef TxCopy *copy
-    cdef Reason reason = egress_chain(in_port, out_port, frame, &tagged)
-    if reason != PASS:
-        return reason
-    copy = &out_port.tx.copies[out_port.tx.n]
+cdef inline TxCopy *egress_put(SwitchState *switch, PortState *out_port, Frame *frame, uint16_t tci, bint tagged) noexcept nogil:
+    """A copy of `frame` in the tx burst of `out_port`."""
+    cdef TxCopy *copy = &out_port.tx.copies[out_port.tx.n]
     copy.frame = frame
-    copy.tci = (frame.tci & 0xF000) | frame.vid if not out_port.vlan.transparent else frame.tci
+    copy.tci = tci
     copy.tagged = tagged
     copy.reason = PASS
+    copy.is_mirrored = False
     out_port.tx.n += 1
     if not out_port.is_in_tx:
         out_port.is_in_tx = 1
         switch.tx_ports[switch.n_tx_ports] = out_port.index
         switch.n_tx_ports += 1
+    return copy
+
+
+cdef inline void egress_mirror(
+    SwitchState *switch, uint16_t sessions, Frame *frame, uint16_t tci, bint tagged
+) noexcept nogil:
+    """A copy for each of the mirror `sessions` that still wants one."""
+    cdef PortState *to_port
+    cdef uint32_t i
+    for i in range(switch.n_mirrors):
+        if sessions >> i & 1:
+            to_port = mirrors_destination(switch, &switch.mirrors[i], frame)
+            if to_port != NULL:
+                egress_put(switch, to_port, frame, tci, tagged).is_mirrored = True
+
+
+cdef inline Reason egress_copy(SwitchState *switch, PortState *in_port, PortState *out_port, Frame *frame) noexcept nogil:
+    """One copy of `frame` into the tx burst of `out_port`, or why not."""
+    cdef bint tagged = False
+    cdef uint16_t tci
+    cdef Reason reason = egress_chain(switch, in_port, out_port, frame, &tagged)
+    if reason != PASS:
+        return reason
+    tci = vlan_tci(&out_port.vlan, frame, switch.fids[frame.vid])
+    egress_put(switch, out_port, frame, tci, tagged)
+    if vs_unlikely(out_port.features & (F_MAC_CHANGES_MONITOR | F_MIRRORS)):
+        if out_port.features & F_MAC_CHANGES_MONITOR:
+            counter_add(&out_port.counters.monitored[DROP_MAC_CHANGES], 1)
+        egress_mirror(switch, out_port.mirrors_egress, frame, tci, tagged)
     return PASS
 
 
@@ -57,6 +84,25 @@ cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *
     return PASS if is_sent else reason
 
 
+cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, Frame *frame) noexcept nogil:
+    """Copies for the promiscuous ports of the frame's VLAN that it does not reach anyway; a copy makes it PASS."""
+    cdef FloodGroup *group = switch.groups[frame.vid]
+    cdef PortState *port
+    cdef bint tagged
+    cdef uint32_t i
+    if group == NULL:
+        return
+    for i in range(group.n_ports, group.n_ports + group.n_promiscuous):
+        port = switch.ports[group.ports[i]]
+        if not promiscuous_mode_overhears(in_port, port, frame):
+            continue
+        if port.promiscuous_mode == POLICY_ACCEPT:
+            if egress_copy(switch, in_port, port, frame) == PASS:
+                frame.reason = PASS
+        elif egress_chain(switch, in_port, port, frame, &tagged) == PASS:
+            counter_add(&port.counters.monitored[DROP_PROMISCUOUS_MODE], 1)
+
+
 cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *burst) noexcept nogil:
     cdef uint32_t i
     cdef Frame *frame
@@ -64,6 +110,8 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
         frame = &burst.frames[i]
         if frame.reason != PASS:
             continue
+        if vs_unlikely(in_port.features & F_MIRRORS):
+            egress_mirror(switch, in_port.mirrors_ingress, frame, frame.tci, frame.flags & FRAME_TAGGED)
         if vs_likely(frame.out_port < PORTS_MAX):
             if switch.ports[frame.out_port] == NULL:
                 frame.reason = DROP_PORT_DOWN
@@ -71,3 +119,5 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
                 frame.reason = egress_copy(switch, in_port, switch.ports[frame.out_port], frame)
         else:
             frame.reason = egress_flood(switch, in_port, frame)
+        if vs_unlikely(switch.n_promiscuous):
+            egress_overhear(switch, in_port, frame)

@@ -3,9 +3,9 @@
 First what makes a frame readable at all, then the policies of the port.  Only what passes may teach the next stage.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from dataplane.frames.frame cimport FRAME_GROUP, FRAME_MIN, Burst, Frame, frame_destination, frame_source
+from dataplane.frames.frame cimport FRAME_GROUP, FRAME_MIN, VID_MAX, Burst, Frame, frame_destination, frame_source
 from dataplane.frames.offload cimport frame_packet_length, offload_rebuild
 from dataplane.policies.chain cimport ingress_chain
 from dataplane.reasons cimport (
@@ -17,6 +17,7 @@ from dataplane.sys.compiler cimport vs_unlikely
 
 cdef inline Reason ingress_frame(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
     cdef uint64_t source, destination
+    cdef uint16_t fid
     cdef Reason reason
     if vs_unlikely(frame.header_length < FRAME_MIN):
         return DROP_RUNT
@@ -34,8 +35,9 @@ cdef inline Reason ingress_frame(SwitchState *switch, PortState *port, Frame *fr
     if destination >> 40 & 1:
         frame.flags |= FRAME_GROUP
     reason = ingress_chain(switch, port, frame, destination)
-    frame.source_key = source << 16 | frame.vid
-    frame.destination_key = destination << 16 | frame.vid
+    fid = switch.fids[frame.vid & VID_MAX]           # the members of a private VLAN share what they learn
+    frame.source_key = source << 16 | fid
+    frame.destination_key = destination << 16 | fid
     return reason
 
 

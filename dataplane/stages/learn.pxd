@@ -1,18 +1,21 @@
 """Stage 2 of 4: remember which port each source address lives behind.
 
 Runs after ingress filtering, so a frame that may not enter cannot teach us anything (an address could otherwise be stolen
-from a VLAN the sender is not in).
+from a VLAN the sender is not in).  A port that does not learn enters its own addresses only; others that its
+`forged_transmits` lets in leave the table as it is.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from dataplane.frames.frame cimport BURST_MAX, Burst, Frame
-from dataplane.state cimport port_owns
-from dataplane.reasons cimport DROP_FORGED_TRANSMITS, DROP_MAX_MACS, DROP_SOURCE_ELSEWHERE, PASS, Reason
-from dataplane.state cimport LEARNING_FIRST, LEARNING_OFF, LEARNING_ON, PortState, SwitchState
-from dataplane.sys.compiler cimport counter_add, vs_likely
+from dataplane.frames.frame cimport BURST_MAX, FRAME_FIRST, Burst, Frame
+from dataplane.policies.chain cimport elsewhere_chain, first_chain, move_chain
+from dataplane.reasons cimport DROP_MAX_MACS, PASS, Reason
+from dataplane.state cimport (
+    LEARNING_ON, PortState, SwitchState, port_entry_kind, port_pins, port_reckon,
+)
+from dataplane.sys.compiler cimport counter_add, vs_likely, vs_unlikely
 from dataplane.tables.fdb cimport (
-    FDB_PINNED, FDB_STATIC, FdbEntry, entry_is_old, fdb_find_hashed, fdb_hash, fdb_insert, fdb_prefetch, fdb_remove,
+    FDB_LEARNED, FDB_PINNED, FdbEntry, entry_is_old, fdb_find_hashed, fdb_hash, fdb_insert, fdb_prefetch, fdb_remove,
 )
 
 
@@ -21,73 +24,88 @@ cdef inline void forget_entry(SwitchState *switch, FdbEntry *entry) noexcept nog
     cdef PortState *owner = switch.ports[entry.port]
     if owner != NULL:
         owner.last_source_key = 0
-        if entry.kind == 0:
+        if entry.kind == FDB_LEARNED:
             owner.n_learned -= 1
     fdb_remove(&switch.fdb, entry)
 
 
-cdef inline bint port_learns(const PortState *port, uint64_t mac) noexcept nogil:
-    """Whether the table remembers `mac` for `port`: not if forged frames are merely let through."""
-    if port.learning == LEARNING_ON or port_owns(port, mac):
-        return True
-    return port.learning == LEARNING_FIRST and port.n_addresses == 0
+cdef inline void expire_entry(SwitchState *switch, FdbEntry *entry) noexcept nogil:
+    if switch.ports[entry.port] != NULL:             # a predecessor's, whose port has not come back
+        counter_add(&switch.ports[entry.port].counters.expired, 1)
+    forget_entry(switch, entry)
 
 
-cdef inline FdbEntry *learn_new(SwitchState *switch, PortState *port, const Frame *frame) noexcept nogil:
-    """Enter a source that the table does not hold; NULL when the port's quota or the table is full."""
-    cdef uint8_t kind = 0
-    cdef FdbEntry *entry
-    if port.learning == LEARNING_ON and port.n_learned >= port.max_macs:
-        return NULL
-    if port.learning == LEARNING_OFF:
-        kind = FDB_STATIC
-    elif port.learning == LEARNING_FIRST:
-        kind = FDB_PINNED
-    entry = fdb_insert(&switch.fdb, frame.source_key, port.index, kind, switch.now_s)
-    if entry == NULL:
-        return NULL
-    if kind == FDB_PINNED and port.n_addresses == 0:
-        port.addresses[0] = frame.source_key >> 16
-        port.n_addresses = 1
-    if kind == 0:
-        port.n_learned += 1
-    counter_add(&port.counters.learned, 1)
+cdef inline bint learn_is_full(const PortState *port, uint8_t kind) noexcept nogil:
+    """Whether the port's quota is spent; it is about what was learned, not about the port's own addresses."""
+    return kind == FDB_LEARNED and port.n_learned >= port.max_macs
+
+
+cdef inline FdbEntry *learn_new(SwitchState *switch, PortState *port, const Frame *frame, uint8_t kind) noexcept nogil:
+    """Enter a source that the table does not hold; NULL when there is no room."""
+    cdef FdbEntry *entry = fdb_insert(&switch.fdb, frame.source_key, port.index, kind, switch.now_s)
+    if entry != NULL:
+        counter_add(&port.counters.learned, 1)
+        port.n_learned += kind == FDB_LEARNED
+        if kind == FDB_PINNED and port.own_mac == 0:
+            port.own_mac = frame.source_key >> 16
+            port_reckon(port)
     return entry
 
 
-cdef inline Reason learn_source(SwitchState *switch, PortState *port, const Frame *frame, uint64_t hash) noexcept nogil:
+cdef inline Reason learn_moved(
+    SwitchState *switch, PortState *port, FdbEntry *entry, const Frame *frame, uint8_t kind
+) noexcept nogil:
+    """Take an address over from the port that `entry` says."""
+    cdef Reason reason = move_chain(switch, port, entry, frame, kind)
+    if reason != PASS:
+        return reason
+    if switch.ports[entry.port] != NULL:
+        switch.ports[entry.port].last_source_key = 0
+        switch.ports[entry.port].n_learned -= entry.kind == FDB_LEARNED
+    port.n_learned += kind == FDB_LEARNED
+    entry.port = port.index
+    entry.kind = kind
+    entry.seen_s = switch.now_s
+    counter_add(&port.counters.moved, 1)
+    return PASS
+
+
+cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *frame, uint64_t hash) noexcept nogil:
     """Learn, move or refresh the source of one frame, or say why it may not be where it is."""
     cdef FdbEntry *entry = fdb_find_hashed(&switch.fdb, frame.source_key, hash)
+    cdef Reason reason = PASS
+    cdef uint8_t kind
     # Nearly every frame ends here: the entry has been refreshed in this second already.  Writing every time would keep
     # its line dirty in this core's cache.
     if vs_likely(entry != NULL) and entry.port == port.index and entry.seen_s == switch.now_s:
         return PASS
-    # Several first addresses can come in one burst; ingress saw a port that had none yet.
-    if port.learning == LEARNING_FIRST and port.n_addresses and not port_owns(port, frame.source_key >> 16):
-        return DROP_FORGED_TRANSMITS
-    if entry != NULL and entry_is_old(&switch.fdb, entry, switch.now_s):
-        counter_add(&switch.ports[entry.port].counters.expired, 1)
-        forget_entry(switch, entry)
+    if vs_unlikely(frame.flags & FRAME_FIRST):
+        reason = first_chain(port, frame)
+    if reason == PASS and entry != NULL and entry_is_old(&switch.fdb, entry, switch.now_s):
+        expire_entry(switch, entry)
         entry = NULL
-    # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing).
-    if entry != NULL and entry.port != port.index and entry.kind:
-        return DROP_SOURCE_ELSEWHERE
-    if not port_learns(port, frame.source_key >> 16):
+    if reason == PASS and entry != NULL and entry.port != port.index:
+        reason = elsewhere_chain(switch, port, entry, frame)
+    if reason != PASS:
+        return reason
+    kind = port_entry_kind(port, frame.source_key >> 16)
+    if kind == FDB_LEARNED and port_pins(port):
+        kind = FDB_PINNED
+    if kind == FDB_LEARNED and port.learning != LEARNING_ON:
         return PASS
-    if entry != NULL and entry.port != port.index:
-        if port.learning == LEARNING_ON and port.n_learned >= port.max_macs:
+    if entry == NULL or entry.port != port.index:
+        if learn_is_full(port, kind):
             return PASS if port.when_full_forwards else DROP_MAX_MACS
-        forget_entry(switch, entry)
-        entry = NULL
-        counter_add(&port.counters.moved, 1)
-    if entry == NULL:
-        entry = learn_new(switch, port, frame)
-        if entry == NULL:
+        if entry != NULL:
+            reason = learn_moved(switch, port, entry, frame, kind)
+        elif learn_new(switch, port, frame, kind) == NULL:
             return PASS if port.when_full_forwards else DROP_MAX_MACS
-    entry.seen_s = switch.now_s
-    port.last_source_key = frame.source_key
-    port.last_source_s = switch.now_s
-    return PASS
+    else:
+        entry.seen_s = switch.now_s
+    if reason == PASS:
+        port.last_source_key = frame.source_key
+        port.last_source_s = switch.now_s
+    return reason
 
 
 cdef inline void learn_burst(SwitchState *switch, PortState *port, Burst *burst) noexcept nogil:

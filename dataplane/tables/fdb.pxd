@@ -14,15 +14,20 @@ from dataplane.sys.compiler cimport hash_keyed, prefetch_read, vs_likely
 
 cdef enum:
     FDB_WAYS = 4
-    FDB_STATIC = 1               # from the configuration: never ages, never moves
-    FDB_PINNED = 2               # learned first on its port (`learning: first`): never ages, never moves
+
+cdef enum:                       # FdbEntry.kind; all but learned ones stay until they are removed.  A higher one wins.
+    FDB_LEARNED = 0              # ages, and moves to any port that learns
+    FDB_EFFECTIVE = 1            # that a guest has set on its adapter, with `mac_changes` that let it
+    FDB_PINNED = 2               # learned first on its port (`learning: first`)
+    FDB_ALLOWED = 3              # in somebody's `allowed_macs`: moves between the ports that are allowed it
+    FDB_STATIC = 4               # registered
 
 cdef struct FdbEntry:            # 16 octets; key 0 is an empty place, for no station has address 0
     uint64_t key                 # MAC << 16 | VID
     uint32_t seen_s              # CLOCK_MONOTONIC, whole seconds
     uint16_t port
     uint8_t kind
-    uint8_t spare
+    uint8_t n_moves              # lately; ageing counts it down
 
 cdef struct FdbBucket:           # one cache line
     FdbEntry entries[FDB_WAYS]
@@ -36,6 +41,7 @@ cdef struct Fdb:
     uint32_t n_entries
     uint64_t sweep_at            # next bucket that ageing looks at; > mask when this second is done
     uint32_t sweep_s             # the second that the sweep belongs to
+    uint32_t sweep_passed_s      # seconds since the sweep before
 
 
 cdef inline uint64_t fdb_hash(const Fdb *fdb, uint64_t key) noexcept nogil:
@@ -48,7 +54,7 @@ cdef inline void fdb_prefetch(const Fdb *fdb, uint64_t hash) noexcept nogil:
 
 cdef inline bint entry_is_old(const Fdb *fdb, const FdbEntry *entry, uint32_t now_s) noexcept nogil:
     """Whether ageing has ended `entry` (IEEE 802.1Q-2018 8.8.3): it counts as absent from then on, swept or not."""
-    return entry.kind == 0 and now_s - entry.seen_s >= fdb.ageing_s
+    return entry.kind == FDB_LEARNED and now_s - entry.seen_s >= fdb.ageing_s
 
 
 cdef inline FdbEntry *bucket_find(FdbBucket *bucket, uint64_t key) noexcept nogil:
@@ -112,6 +118,7 @@ cdef inline FdbEntry *fdb_insert(Fdb *fdb, uint64_t key, uint16_t port, uint8_t 
         return NULL
     room.port = port
     room.kind = kind
+    room.n_moves = 0
     room.seen_s = now_s
     room.key = key
     fdb.n_entries += 1

@@ -123,7 +123,7 @@ def _entries(plane: Plane) -> Iterator[Row]:
         for entry in answer.get("entries") or []:
             vlan, age_s, mac, port = (entry.get(key) for key in ("vlan", "age_s", "mac", "port"))
             if isinstance(vlan, int) and isinstance(age_s, int) and MAC.fullmatch(str(mac)) and port in plane.ports:
-                kind = "static" if entry.get("kind") == "static" else "learned"
+                kind = entry["kind"] if entry.get("kind") in ("static", "allowed") else "learned"
                 yield {"switch": plane.config["name"], "topology": plane.config["topology"], "vlan": vlan, "mac": mac,
                        "port": port, "kind": kind, "pinned": entry.get("pinned") is True, "age_s": age_s}
         at = answer.get("next")
