@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, mac, tag
 from tests.support.memory_switch import SECOND, MemorySwitch, vlan_config
 from tests.support.reference_records import Claims, Frame, Port
-from tests.support.reference_switch import ReferenceSwitch
+from tests.support.reference_switch import Copies, ReferenceSwitch
 from tests.support.said_packets import ADDRESSES, SAID
 
 STEPS_OF_RUN = 50                # of one switch; then a new one
@@ -31,21 +31,38 @@ SEED = int(os.environ.get("SEED", random.getrandbits(32)))
 NAMES = ["a", "b", "c", "d", "e"]
 STATIONS = [A, B, C, D]
 DESTINATIONS = [*STATIONS, *STATIONS, UNKNOWN, BROADCAST, BROADCAST, MULTICAST, "33:33:00:00:00:01",
-                "01:80:c2:00:00:00", "01:80:c2:00:00:0e", "01:80:c2:00:00:10", "01:00:0c:cc:cc:cc"]
+                *(f"01:80:c2:00:00:{last}" for last in ("00", "01", "02", "03", "0e", "0f", "10")),
+                "01:00:0c:cc:cc:cc", "01:00:0c:cc:cc:cd", "01:00:0c:00:00:00"]
 SOURCES = [*STATIONS * 8, "01:00:5e:00:00:01", BROADCAST, "00:00:00:00:00:00"]
 TAGS = [*[b""] * 10, *[tag(10), tag(20, 3)] * 3, tag(0, 5), tag(10, 3), tag(20, 7), tag(30), tag(4094), tag(4095),
+        tag(100, 1), tag(101), tag(102, 6),
         tag(10) + tag(20), tag(0) + tag(20), tag(20) + tag(10, 1, 0x88A8), tag(10, 0, 0x88A8), tag(20, 0, 0x9100) + tag(10)]
 VLANS = [
     *[vlan_config()] * 2, *[vlan_config(access=10)] * 2, vlan_config(access=20), *[vlan_config(tagged=[10, 20])] * 2,
     vlan_config(tagged=[10, (20, 30)], native=10), vlan_config(tagged=[20], native=10), vlan_config(tagged=[(1, 4094)]),
 ]
-GUARD = st.sampled_from(["accept", "accept", "reject", "monitor"])
+# A private VLAN: primary 100, isolated 101, community 102.
+FAMILIES = [{}, {"101": 100, "102": 100}]
+PRIVATE = [
+    vlan_config(access=100) | {"pvid": 101}, vlan_config(access=100) | {"pvid": 102, "untagged": [100, 102]},
+    vlan_config(access=100) | {"untagged": [100, 101, 102]}, vlan_config(tagged=[10, (100, 102)]),
+    vlan_config(tagged=[100, 10]) | {"as_primary": [101, 102]},
+]
+POLICY = st.sampled_from(["accept", "reject", "monitor"])
 SETTINGS = {
-    "vlan": st.sampled_from(VLANS),
+    "vlan": st.sampled_from([*VLANS, *PRIVATE]),
     "role": st.sampled_from(["guest", "guest", "host", "uplink"]),
     "learning": st.sampled_from(["on", "on", "first", "off"]),
     "mac": st.sampled_from(["", "", A, B, C]),
     "isolated": st.sampled_from([False, False, True]),
+    "split_horizon": st.sampled_from(["", "x", "x"]),
+    "promiscuous_mode": POLICY,
+    "mac_changes": POLICY,
+    "forged_transmits": POLICY,
+    "effective_mac": st.sampled_from(["", A, B, C, D]),
+    "allowed_macs": st.sampled_from([[], [A], [C, D], [A, D]]),
+    "reserved_multicast": st.sampled_from([[], ["stp"], ["lldp", "cdp"], ["lacp", "eapol", "stp"]]),
+    "guest": st.sampled_from([None, "vm", "vm"]),
     "max_macs": st.sampled_from([0, 1, 2, 64, 64]),
     "when_full": st.sampled_from(["drop", "forward"]),
     "unknown_unicast": st.sampled_from(["flood", "flood", "uplink", "drop"]),
@@ -58,9 +75,9 @@ SETTINGS = {
         {"broadcast": 10, "unknown_unicast": 5, "action": "block"},
     ]),
     "addresses": st.sampled_from(ADDRESSES),
-    "ip_binding": GUARD,
-    "dhcp_server": GUARD,
-    "router_advertisement": GUARD,
+    "ip_binding": POLICY,
+    "dhcp_server": POLICY,
+    "router_advertisement": POLICY,
 }
 # Most ports of one switch talk to each other: what stops traffic altogether comes by a change of its own, and no port has
 # more than a few rules.
@@ -96,6 +113,10 @@ CUT = st.builds(
 FRAMES = st.lists(st.integers(0, 9).flatmap(lambda n: CUT if n == 0 else WHOLE), min_size=1, max_size=4)
 REPEATS = st.sampled_from([1] * 12 + [2, 20, 70, 300])
 PORTS = st.sampled_from(NAMES)
+MIRRORS = st.lists(st.fixed_dictionaries({
+    "from": st.lists(PORTS, min_size=1, max_size=3, unique=True), "to": st.sampled_from(NAMES[3:]), "name": st.just("m"),
+    "direction": st.sampled_from(["both", "ingress", "egress"]), "vlans": st.sampled_from([[], [], [10, 20]]),
+}), max_size=2)
 STATION = st.sampled_from(STATIONS)
 
 
@@ -107,7 +128,7 @@ class BothSwitches(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        config = {"ageing_s": 10, "fdb_capacity": 256}
+        config = {"ageing_s": 10, "fdb_capacity": 256, "shared_learning": FAMILIES[1]}
         self.real = MemorySwitch(**config)
         self.model = self.reference_class(**config)
         self.checks = True
@@ -198,11 +219,13 @@ class BothSwitches(RuleBasedStateMachine):
     def flush(self, name: str | None, vid: int | None) -> None:
         self.both("fdb_flush", name and self.known(name), vid)
 
-    @rule(seconds=st.sampled_from([10, 12, 300]))
-    def change_ageing(self, seconds: int) -> None:
-        self.real.core.switch_set({"ageing_s": seconds})
-        self.model.config["ageing_s"] = seconds
-        self.step({})
+    @rule(config=st.one_of(
+        st.fixed_dictionaries({"ageing_s": st.sampled_from([10, 12, 300])}),
+        st.fixed_dictionaries({"shared_learning": st.sampled_from(FAMILIES)}),
+        st.fixed_dictionaries({"mirrors": MIRRORS}),
+    ))
+    def change_switch(self, config: dict[str, Any]) -> None:
+        self.both("switch_set", config)
 
     @invariant()
     def same(self) -> None:
@@ -213,11 +236,12 @@ class BothSwitches(RuleBasedStateMachine):
             port.out = []
             assert numbers_of(self.real.core.counters(name)) == numbers_of_port(port), f"counters of port {name}"
         assert table_of(self.real) == {
-            (vid, octets.hex(":"), entry.port.name, entry.kind) for (octets, vid), entry in self.model.fdb.items()
+            (vid, octets.hex(":"), entry.port.name, SHOWN.get(entry.kind, entry.kind)) for (octets, vid), entry in self.model.fdb.items()
         }
         self.real.check_balance()
 
 
+SHOWN = {"effective": "static"}
 COUNTED = ("rx_frames", "rx_bytes", "sent", "kept", "tx_frames", "tx_bytes", "tx_kept", "learned", "moved", "expired")
 
 
@@ -267,7 +291,7 @@ class LearnsElsewhere(ReferenceSwitch):
 class LosesPriority(ReferenceSwitch):
     """Sends every frame with priority 0."""
 
-    def _egress(self, port: Port, frame: Frame, copies: list[tuple[Port, Frame, bytes]]) -> str:
+    def _egress(self, port: Port, frame: Frame, copies: Copies) -> str:
         frame.tci = frame.tci and frame.tci & 0xFFF
         return super()._egress(port, frame, copies)
 

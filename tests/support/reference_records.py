@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 QUEUE_FRAMES, QUEUE_OCTETS = 256, 524288     # what may wait for one slow receiver
+STATIC_VLANS_MAX = 64            # a port in more VLANs gets its fixed entries as it speaks
+KINDS = ("learned", "effective", "pinned", "allowed", "static")      # of entries; a later one wins
 TAG_TYPES = (0x8100, 0x88A8, 0x9100, 0x9200)
 
 
@@ -34,8 +36,12 @@ class Frame:
         self.octets = octets
         self.claims = claims
         self.tci: int | None = None          # of the outer tag
+        self.came_tag = b""                  # the same, as octets
+        self.came_first = False              # when its port had no address to compare with
         self.vid = 0                         # the VLAN that it is in
         self.receivers: list[Port] = []      # ports that it should leave by
+        self.nobody = ""                     # the reason if there are none
+        self.mirrored: set[str] = set()      # the mirror destinations that have a copy
         self.reason = ""                     # why it was dropped; "" is not at all
         self.is_sent = False
         self.is_kept = False
@@ -72,7 +78,7 @@ class Port:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config: dict[str, Any] = {}
         self.vlans: set[int] = set()         # whose frames may leave by it
-        self.own: list[bytes] = []           # addresses that it may use
+        self.pinned: bytes | None = None     # the address heard first, of `learning: first`
         self.paid_until: Counter[str] = Counter()       # ns, of each storm budget
         self.blocked = ""                    # the policy that has closed it, until
         self.blocked_until = 0
@@ -87,7 +93,9 @@ class Port:
 
     def configure(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.vlans = {*self.vlan["untagged"], *(vid for low, high in self.vlan["tagged"] for vid in range(low, high + 1))}
+        self.as_primary = set(self.vlan.get("as_primary", ()))
+        self.vlans = {*self.vlan["untagged"], *self.as_primary}
+        self.vlans |= {vid for low, high in self.vlan["tagged"] for vid in range(low, high + 1)}
         if self.vlan["transparent"]:
             self.vlans = {0}
 
@@ -97,14 +105,54 @@ class Port:
         except KeyError:
             raise AttributeError(key) from None
 
+    # Addresses.  A port that learns has none of its own.
+
     @property
-    def closed(self) -> str:
-        """Why no frame passes the port in either direction, or ""."""
-        return "blocked" if self.block else "link_down" if self.link == "down" else self.blocked
+    def own(self) -> bytes | None:
+        if self.learning == "on":
+            return None
+        return mac_octets(self.mac) if self.mac else self.pinned
+
+    @property
+    def effective(self) -> bytes | None:
+        """What the guest has set on its adapter; None when nobody says."""
+        return mac_octets(self.effective_mac) if self.effective_mac and self.learning != "on" else None
+
+    @property
+    def allowed(self) -> list[bytes]:
+        return [mac_octets(text) for text in self.allowed_macs]
+
+    @property
+    def has_changed_mac(self) -> bool:
+        return self.own is not None and self.effective is not None and self.own != self.effective
+
+    def kind_of(self, mac: bytes) -> str:
+        """What kind of entry holds `mac` for this port."""
+        if mac == self.own:
+            return "static" if self.mac else "pinned"
+        if mac in self.allowed:
+            return "allowed"
+        return "effective" if mac == self.effective and self.mac_changes != "reject" else "learned"
+
+    def fixed(self) -> dict[tuple[bytes, int], str]:
+        """(MAC, VID) and kind of what is in the table before the port's first frame."""
+        vids = self.vlans | ({self.vlan["pvid"]} - {None} if not self.vlan["transparent"] else set())
+        if len(vids) > STATIC_VLANS_MAX:
+            return {}
+        macs = {mac for mac in (self.own, *self.allowed, self.effective) if mac}
+        kinds = {mac: self.kind_of(mac) for mac in macs}
+        return {(mac, vid): kind for mac, kind in kinds.items() for vid in vids if kind in ("static", "allowed", "effective")}
+
+    @property
+    def admin(self) -> str:
+        return "blocked" if self.block else "link_down" if self.link == "down" else ""
 
     # Sending: what the receiver does not take waits, up to a bound.
 
-    def send(self, frame: Frame, octets: bytes) -> None:
+    def send(self, frame: Frame, octets: bytes, is_extra: bool) -> None:
+        """Send a copy of `frame`; extra ones, for a mirror, say nothing about what became of it."""
+        if is_extra:
+            frame = Frame(octets, frame.claims)
         if not self.queue and self.room != 0:
             frame.is_sent = True
             self._deliver(octets)
@@ -131,5 +179,6 @@ class Port:
 @dataclass
 class Entry:
     port: Port
-    kind: str                                # static | pinned | learned
+    kind: str                                # of KINDS
     seen_s: int
+    n_moves: int = 0                         # lately

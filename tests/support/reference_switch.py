@@ -1,88 +1,36 @@
 """The rules of the switch in plain Python: the specification that the data plane is held to (`test_pipeline.py`).
 
-Nothing here is quick or clever, and nothing knows how the data plane does it: the table is a dict, a frame is its octets,
-and what a frame says in ARP or IP comes along as `Claims`, so that no packet is parsed here.  `step` takes each port's
-frames in turn, at most a burst at once, through ingress, learning, lookup and egress.
+Nothing here is quick or clever, and nothing knows how the data plane does it: the table is a dict (reference_table.py), a
+frame is its octets, and what it says in ARP or IP comes along as `Claims`, so that no packet is parsed here.  `step` takes each
+port's frames in turn, at most a burst at once, through ingress, learning, lookup and egress.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from tests.support.reference_records import Claims, Entry, Frame, Port
+from tests.support.reference_table import SECOND, ReferenceTable
 
-from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
-from tests.support.reference_records import Claims, Entry, Frame, Port, mac_octets
-
-SECOND = 1_000_000_000
 BURST = 64                       # frames that are taken from one port at once
 BLOCK_NS = 5 * SECOND            # how long a policy closes a port
-STATIC_VLANS_MAX = 64            # a port in more VLANs gets its static entries as it speaks
+MOVES_MAX, DAMPED_S = 4, 10      # moves of an address that are free at once; how long it is kept after one too many
 BROADCAST = bytes([255] * 6)
-RESERVED = bytes.fromhex("0180c20000")       # then an octet below 0x10 (IEEE 802.1Q-2018 table 8-1)
+RESERVED = {                     # group addresses with a word of `reserved_multicast`, and those that never pass
+    **{bytes.fromhex(f"0180c20000{last:02x}"): "" for last in range(16)},
+    bytes.fromhex("01000c000000"): "",
+    **{bytes.fromhex(text): word for text, word in {
+        "0180c2000000": "stp", "01000ccccccd": "stp", "0180c2000002": "lacp", "0180c2000003": "eapol", "0180c200000e": "lldp",
+        "01000ccccccc": "cdp",
+    }.items()},
+}
+Copies = list[tuple[Port, Frame, bytes, bool]]       # out of which port, of which frame, the octets, whether for a mirror
 
 
-class ReferenceSwitch:
-    def __init__(self, **config: Any) -> None:
-        self.config = SWITCH_DEFAULTS | config
-        self.ports: dict[str, Port] = {}
-        self.fdb: dict[tuple[bytes, int], Entry] = {}
-        self.now_ns = 0
-
-    @property
-    def now_s(self) -> int:
-        return self.now_ns // SECOND
-
-    # Configuration.  What is refused changes nothing.
-
-    def port_add(self, config: dict[str, Any]) -> None:
-        port = Port(PORT_DEFAULTS | config)
-        self._refuse(port)
-        self.ports[port.name] = port
-        self._begin(port)
-
-    def port_set(self, config: dict[str, Any]) -> None:
-        port = self.ports[config["name"]]
-        old, new = port.config, port.config | config
-        self._refuse(Port(new))
-        port.configure(new)
-        if any(old[key] != new[key] for key in ("learning", "mac", "vlan")) or (old["carrier"] and not new["carrier"]):
-            self._begin(port)                # another guest may be behind it: what it has said no longer holds
-
-    def port_remove(self, name: str) -> None:
-        self._forget(self.ports.pop(name))
-
-    def fdb_flush(self, name: str | None, vid: int | None) -> None:
-        for key, entry in list(self.fdb.items()):
-            if entry.kind != "static" and (name is None or entry.port.name == name) and (vid is None or key[1] == vid):
-                del self.fdb[key]
-        for port in self.ports.values():
-            if name in (None, port.name) and port.learning == "first" and not port.mac:
-                self._begin(port)
-
-    def _refuse(self, wanted: Port) -> None:
-        others = [port for port in self.ports.values() if port.name != wanted.name]
-        if sum(port.max_macs for port in [*others, wanted]) > self.config["fdb_capacity"]:
-            raise OSError("max_macs of all ports is over the table's capacity")
-        if any(self._registered(port) & self._registered(wanted) for port in others):
-            raise OSError("the address is registered on another port of the VLAN")
-
-    def _registered(self, port: Port) -> set[tuple[bytes, int]]:
-        return {(mac_octets(port.mac), vid) for vid in port.vlans if port.mac and port.learning != "on"}
-
-    def _begin(self, port: Port) -> None:
-        """Forget what was heard from a port; what its configuration says is known at once."""
-        self._forget(port)
-        port.own = [mac_octets(port.mac)] if port.mac else []
-        if len(port.vlans) <= STATIC_VLANS_MAX:
-            self.fdb |= {key: Entry(port, "static", self.now_s) for key in self._registered(port)}
-
-    def _forget(self, port: Port) -> None:
-        self.fdb = {key: entry for key, entry in self.fdb.items() if entry.port is not port}
-
-    # Time, and the order in which ports are served.
-
+class ReferenceSwitch(ReferenceTable):
     def step(self, now_ns: int, arrivals: dict[str, list[tuple[bytes, Claims]]]) -> None:
+        passed_s = now_ns // SECOND - self.now_s
         self.now_ns = now_ns
         for key, entry in list(self.fdb.items()):
+            entry.n_moves = max(entry.n_moves - passed_s, 0)
             if entry.kind == "learned" and self.now_s - entry.seen_s >= self.config["ageing_s"]:
                 del self.fdb[key]
                 entry.port.count["expired"] += 1
@@ -92,27 +40,26 @@ class ReferenceSwitch:
             port.drain()
         waiting = {name: [Frame(*arrival) for arrival in frames] for name, frames in arrivals.items()}
         while any(waiting.values()):
-            for port in sorted(self.ports.values(), key=lambda port: port.index):
+            for port in self.by_index():
                 frames = waiting.get(port.name, [])
                 self._run(port, frames[:BURST])
                 waiting[port.name] = frames[BURST:]
 
     def _run(self, port: Port, burst: list[Frame]) -> None:
         """One burst through the four stages; each sees the whole burst before the next one starts."""
-        copies: list[tuple[Port, Frame, bytes]] = []
-        closed = port.closed
+        copies: Copies = []
+        closed = self._closed(port)
         for frame in burst:
             port.count["rx_frames"] += 1
             port.count["rx_bytes"] += len(frame.octets)
             frame.reason = closed or self._ingress(port, frame)
-        for frame in burst:
-            frame.reason = frame.reason or self._learn(port, frame)
-        for frame in burst:
-            frame.reason = frame.reason or self._lookup(port, frame)
+        for stage in (self._learn, self._lookup):
+            for frame in burst:
+                frame.reason = frame.reason or stage(port, frame)
         for frame in burst:
             frame.reason = frame.reason or self._egress(port, frame, copies)
-        for out, frame, octets in copies:
-            out.send(frame, octets)
+        for out, frame, octets, is_extra in copies:
+            out.send(frame, octets, is_extra)
         for frame in burst:
             if frame.is_sent:
                 port.count["sent"] += 1
@@ -121,6 +68,17 @@ class ReferenceSwitch:
             else:
                 port.drops[frame.reason] += 1
 
+    def _closed(self, port: Port) -> str:
+        """Why no frame passes the port in either direction, or ""."""
+        is_destination = any(mirror["to"] == port.name for mirror in self.config["mirrors"])
+        return port.admin or ("mirrors" if is_destination else port.blocked)
+
+    def _judged(self, port: Port, policy: str, is_wrong: bool) -> str:
+        """What becomes of a verdict about a frame of `port`: `monitor` counts it and lets the frame pass."""
+        if is_wrong and port.config[policy] == "monitor":
+            port.monitored[policy] += 1
+        return policy if is_wrong and port.config[policy] == "reject" else ""
+
     # Each of these answers why the frame is dropped, or "".
 
     def _ingress(self, port: Port, frame: Frame) -> str:
@@ -128,7 +86,7 @@ class ReferenceSwitch:
         if len(frame.octets) < 14:
             return "runt"
         if frame.octets[12:14] == b"\x81\x00" and len(frame.octets) >= 18:
-            frame.tci = int.from_bytes(frame.octets[14:16], "big")
+            frame.tci, frame.came_tag = int.from_bytes(frame.octets[14:16], "big"), frame.octets[12:16]
             frame.octets = frame.octets[:12] + frame.octets[16:]
         if frame.source[0] & 1:
             return "source_group"
@@ -139,13 +97,14 @@ class ReferenceSwitch:
         reason = self._vlan_ingress(port, frame)
         if reason:
             return reason
-        if frame.destination[:5] == RESERVED and frame.destination[5] < 0x10:
+        word = RESERVED.get(frame.destination)
+        if word is not None and word not in port.reserved_multicast:
             return "reserved_multicast"
-        if port.learning != "on" and port.own and frame.source not in port.own:
-            return "forged_transmits"
-        if frame.is_group and not self._afford(port, "broadcast" if frame.destination == BROADCAST else "multicast"):
-            return "storm_control"
-        return self._guards(port, frame)
+        frame.came_first = port.effective is None and port.own is None
+        reason = self._forged_transmits(port, frame)
+        if not reason and frame.is_group:
+            reason = self._storm_control(port, "broadcast" if frame.destination == BROADCAST else "multicast")
+        return reason or self._guards(port, frame)
 
     def _vlan_ingress(self, port: Port, frame: Frame) -> str:
         if port.vlan["transparent"]:
@@ -155,25 +114,34 @@ class ReferenceSwitch:
             return "vlan_reserved"
         if not port.vlan["admit_tagged"] and (vid or frame.has_tag_inside):
             return "vlan_tagged"
-        if vid and vid not in port.vlans:
+        if vid and (vid not in port.vlans or vid in port.as_primary):
             return "vlan_ingress"
         if not vid and port.vlan["pvid"] is None:
             return "vlan_untagged"
         frame.vid = vid or port.vlan["pvid"]
         return ""
 
-    def _afford(self, port: Port, kind: str) -> bool:
-        """Charge a packet to a storm budget: a bucket that holds a tenth of a second, and sixteen packets at least."""
+    def _forged_transmits(self, port: Port, frame: Frame) -> str:
+        expected = port.effective or port.own        # as in ESX: the effective address, when somebody says it
+        is_wrong = expected is not None and frame.source != expected and frame.source not in port.allowed
+        return self._judged(port, "forged_transmits", is_wrong)
+
+    def _storm_control(self, port: Port, kind: str) -> str:
+        """Charge a packet to a budget: a bucket that holds a tenth of a second, and sixteen packets at least."""
         rate = (port.storm_control or {}).get(kind)
         if rate is None:
-            return True
+            return ""
         cost = SECOND // rate if rate else 0
         if rate and port.paid_until[kind] <= self.now_ns + (max(rate // 10, 16) - 1) * cost:
             port.paid_until[kind] = max(port.paid_until[kind], self.now_ns) + cost
-            return True
-        if port.storm_control.get("action") == "block":      # from its next burst on
-            port.blocked, port.blocked_until = "storm_control", self.now_ns + BLOCK_NS
-        return False
+            return ""
+        if port.storm_control.get("action") == "block":
+            self._block(port, "storm_control")
+        return "storm_control"
+
+    def _block(self, port: Port, reason: str) -> None:
+        """Close it for a while, from its next burst on."""
+        port.blocked, port.blocked_until = reason, self.now_ns + BLOCK_NS
 
     def _guards(self, port: Port, frame: Frame) -> str:
         claims = frame.claims
@@ -183,84 +151,140 @@ class ReferenceSwitch:
             "router_advertisement": claims.is_router,
         }
         for guard, is_wrong in wrongs.items():
-            if is_wrong or claims.is_hidden:
-                if port.config[guard] == "reject":
-                    return guard
-                port.monitored[guard] += port.config[guard] == "monitor"
+            reason = self._judged(port, guard, is_wrong or claims.is_hidden)
+            if reason:
+                return reason
         return ""
 
     def _learn(self, port: Port, frame: Frame) -> str:
-        """Where does its source live."""
-        key = (frame.source, frame.vid)
+        """Where does its source live, and may it live here."""
+        key = (frame.source, self.fid(frame.vid))
         entry = self.fdb.get(key)
-        if port.learning == "first" and port.own and frame.source not in port.own:
-            return "forged_transmits"        # an earlier frame of this burst has said which address is the port's
-        if entry and entry.port is port:
+        here = entry is not None and entry.port is port
+        if frame.came_first and not here:    # an earlier frame of the burst may have said which address is the port's
+            reason = self._forged_transmits(port, frame)
+            if reason:
+                return reason
+        kind = port.kind_of(frame.source)
+        pins = kind == "learned" and port.learning == "first" and port.own is None
+        if entry and not here:
+            if self._comes_around(port, frame, entry):
+                return "loop_guard"
+            if pins or (entry.kind != "learned" and not entry.kind == kind == "allowed"):
+                return "source_elsewhere"    # what is fixed stays, and nobody's own address becomes another's
+        if pins:
+            port.pinned, kind = frame.source, "pinned"
+        if entry and here:
             entry.seen_s = self.now_s
             return ""
-        if entry and entry.kind != "learned":
-            return "source_elsewhere"
-        if port.learning == "on":
+        if kind == "learned":
+            if port.learning != "on":        # forged frames that are let pass teach nothing
+                return ""
             if sum(known.port is port and known.kind == "learned" for known in self.fdb.values()) >= port.max_macs:
                 return "" if port.when_full == "forward" else "max_macs"
-        elif not port.own:
-            if port.learning == "off":
-                return ""
-            port.own = [frame.source]
-        port.count["moved"] += entry is not None
-        port.count["learned"] += 1
-        self.fdb[key] = Entry(port, {"on": "learned", "first": "pinned", "off": "static"}[port.learning], self.now_s)
+        if entry is None:
+            port.count["learned"] += 1
+            self.fdb[key] = Entry(port, kind, self.now_s)
+            return ""
+        if kind in ("learned", "allowed"):   # for its own address a port need not fight
+            if entry.n_moves >= MOVES_MAX:
+                entry.n_moves = MOVES_MAX + DAMPED_S
+                return "move_damping"
+            entry.n_moves += 1
+        port.count["moved"] += 1
+        entry.port, entry.kind, entry.seen_s = port, kind, self.now_s
         return ""
+
+    def _comes_around(self, port: Port, frame: Frame, entry: Entry) -> bool:
+        """Loop guard: a guest forwards between two of its ports, so a source alive elsewhere comes in by one of them."""
+        guest = [other for other in self.ports.values() if port.guest and other.guest == port.guest and other is not port]
+        partners = [other for other in guest if frame.vid in other.vlans]
+        if not partners or entry.port in guest or self.now_s - entry.seen_s > 1:
+            return False
+        if not any(other.blocked == "loop_guard" for other in partners):
+            self._block(port, "loop_guard")
+        return True
 
     def _lookup(self, port: Port, frame: Frame) -> str:
         """Where does its destination live; ports where an unknown station may be come first in a flood."""
-        members = [out for out in sorted(self.ports.values(), key=lambda out: out.index) if frame.vid in out.vlans]
+        members = [out for out in self.by_index() if frame.vid in out.vlans and out is not port]
         seekers = [out for out in members if out.role == "uplink" or out.learning == "on"]
-        entry = self.fdb.get((frame.destination, frame.vid))
+        entry = self.fdb.get((frame.destination, self.fid(frame.vid)))
+        frame.nobody = "no_receiver"
+        frame.receivers = seekers + [out for out in members if out not in seekers]
         if frame.is_group:
-            frame.receivers = seekers + [out for out in members if out not in seekers]
-        elif entry:
+            return ""
+        if entry:
             frame.receivers = [entry.port]
-            return "same_port" if entry.port is port else ""
-        elif port.unknown_unicast == "drop":
+            return ""
+        if port.unknown_unicast == "drop":
             return "unknown_unicast"
-        elif not self._afford(port, "unknown_unicast"):
-            return "storm_control"
-        elif port.unknown_unicast == "uplink":
-            frame.receivers = seekers
-        else:
-            frame.receivers = seekers + [out for out in members if out not in seekers]
-        frame.receivers = [out for out in frame.receivers if out is not port]
-        if not frame.receivers:
-            return "unknown_unicast" if not frame.is_group and port.unknown_unicast == "uplink" else "no_receiver"
-        return ""
+        if port.unknown_unicast == "uplink":
+            frame.nobody, frame.receivers = "unknown_unicast", seekers
+        return self._storm_control(port, "unknown_unicast")
 
-    def _egress(self, port: Port, frame: Frame, copies: list[tuple[Port, Frame, bytes]]) -> str:
-        """By which ports may it leave, and how; if by none, the last one's reason counts."""
-        reasons = [self._leave(port, out, frame, copies) for out in frame.receivers]
+    def _egress(self, port: Port, frame: Frame, copies: Copies) -> str:
+        """By which ports may it leave; if by none, the last one's reason counts.  Promiscuous ports overhear the rest."""
+        self._mirror(port, "ingress", frame, frame.came_tag, copies)
+        reasons = [frame.nobody, *(self._leave(port, out, frame, copies) for out in frame.receivers)]
+        for out in self.by_index():
+            if frame.vid in out.vlans and out not in (port, *frame.receivers) and out.promiscuous_mode != "reject":
+                if out.promiscuous_mode == "accept":
+                    reasons.insert(0, self._leave(port, out, frame, copies))
+                elif not isinstance(self._tag(port, out, frame), str):
+                    out.monitored["promiscuous_mode"] += 1
         return "" if "" in reasons else reasons[-1]
 
-    def _leave(self, port: Port, out: Port, frame: Frame, copies: list[tuple[Port, Frame, bytes]]) -> str:
+    def _leave(self, port: Port, out: Port, frame: Frame, copies: Copies) -> str:
+        tag = self._tag(port, out, frame)
+        if isinstance(tag, str):
+            return tag
+        copies.append((out, frame, frame.octets[:12] + tag + frame.octets[12:], False))
+        out.monitored["mac_changes"] += out.has_changed_mac and out.mac_changes == "monitor"
+        self._mirror(out, "egress", frame, tag, copies)
+        return ""
+
+    def _tag(self, port: Port, out: Port, frame: Frame) -> bytes | str:
+        """The tag to leave with, or why it may not."""
+        if out is port:
+            return "same_port"
+        if port.split_horizon and port.split_horizon == out.split_horizon:
+            return "split_horizon"
         if port.isolated and out.isolated:
             return "isolated"
         if port.role == "uplink" and out.role == "uplink":
             return "uplink_to_uplink"
-        if out.closed:
-            return out.closed
+        if self._closed(out):
+            return self._closed(out)
         if not out.carrier:
             return "port_down"
-        tci = (frame.tci or 0) & 0xF000 | frame.vid          # the priority stays
         if out.vlan["transparent"]:
-            tag = b"" if frame.tci is None else b"\x81\x00" + frame.tci.to_bytes(2, "big")
+            tag = frame.came_tag
+        elif frame.vid not in out.vlans:
+            family = {*map(int, self.config["shared_learning"]), *self.config["shared_learning"].values()}
+            return "private_vlan" if frame.vid in family else "vlan_egress"
         elif frame.vid in out.vlan["untagged"]:
             tag = b""
             if frame.has_tag_inside:
-                return "vlan_tagged"
-        elif frame.vid in out.vlans:
-            tag = b"\x81\x00" + tci.to_bytes(2, "big")
+                return "vlan_tagged"         # the receiver would take the second tag for the first
         else:
-            return "vlan_egress"
+            vid = self.fid(frame.vid) if frame.vid in out.as_primary else frame.vid
+            tag = b"\x81\x00" + ((frame.tci or 0) & 0xF000 | vid).to_bytes(2, "big")     # the priority stays
         if len(frame.octets) > out.mtu + 14:
             return "oversize"
-        copies.append((out, frame, frame.octets[:12] + tag + frame.octets[12:]))
-        return ""
+        return "mac_changes" if out.has_changed_mac and out.mac_changes == "reject" else tag
+
+    def _mirror(self, port: Port, direction: str, frame: Frame, tag: bytes, copies: Copies) -> None:
+        """Copies for the sessions that watch `port`; one for each destination."""
+        for mirror in self.config["mirrors"]:
+            to = self.ports.get(mirror["to"])
+            is_seen = port.name in mirror["from"] and mirror["direction"] in (direction, "both")
+            if not is_seen or (mirror["vlans"] and frame.vid not in mirror["vlans"]):
+                continue
+            if to is None or to.name in frame.mirrored or to.admin or not to.carrier:
+                continue
+            if len(frame.octets) > to.mtu + 14:
+                to.tx_drops["oversize"] += 1
+                continue
+            frame.mirrored.add(to.name)
+            copies.append((to, frame, frame.octets[:12] + tag + frame.octets[12:], True))
