@@ -1,8 +1,8 @@
 """Loop guard: a guest that bridges two of its ports in one VLAN sends everything around in circles.
 
 Its sign: by one port of the guest comes a source that is alive behind a port of somebody else, and the guest has another
-port in the same VLAN, by which it has just heard that frame.  The first such frame is dropped and the port that it came by
-closed for a while; while one of them is closed there is no circle, and the others stay open.
+port in the same VLAN, by which it has just heard that frame.  Such a frame is dropped and the port that it came by closed
+for a while, unless it is the last that is open: with one port alone there is no circle.
 """
 
 from dataplane.frames.frame cimport Frame
@@ -28,8 +28,8 @@ cdef inline Reason loop_guard_judge(
     while other != port:
         if other.index == entry.port:                # from one port of the guest to another: its own affair
             return PASS
-        if vlan_is_member(&other.vlan, frame.vid) and (partner == NULL or other.blocked_reason == DROP_LOOP_GUARD):
-            partner = other
+        if vlan_is_member(&other.vlan, frame.vid) and (partner == NULL or other.blocked_reason != DROP_LOOP_GUARD):
+            partner = other                          # one that is open, if there is one
         other = switch.ports[other.sibling]
     if partner == NULL:
         return PASS

@@ -201,7 +201,7 @@ class ReferenceSwitch(ReferenceTable):
         partners = [other for other in guest if frame.vid in other.vlans]
         if not partners or entry.port in guest or self.now_s - entry.seen_s > 1:
             return False
-        if not any(other.blocked == "loop_guard" for other in partners):
+        if any(other.blocked != "loop_guard" for other in partners):
             self._block(port, "loop_guard")
         return True
 
