@@ -43,7 +43,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("dhcp_server", "The port answers DHCP requests, or sends what may be such an answer, and its `dhcp_server` is `reject`."),
     ("router_advertisement", "The port sends router advertisements or redirects, or what may be one, and its "
                              "`router_advertisement` is `reject`."),
-    ("mac_changes", "The guest has set another address on its adapter than its own, and the `mac_changes` of its port is `reject`."),
+    ("mac_changes", "The guest has set another address on its adapter than its own, and its port's `mac_changes` is `reject`."),
     ("promiscuous_mode", "The port would hear this frame, which is for others, if its `promiscuous_mode` were `accept`."),
     ("split_horizon", "Both ports have the same word in `split_horizon`."),
     ("private_vlan", "The destination's port does not hear this member of its private VLAN: isolated ports hear promiscuous ones "

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, frame
+from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, B, C, D, frame
 
 DESTINATIONS = {"broadcast": BROADCAST, "multicast": MULTICAST, "unknown": UNKNOWN, "own": B}
 
