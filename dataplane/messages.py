@@ -10,18 +10,24 @@ descriptors travel with it by SCM_RIGHTS, at most FDS_MAX (unix(7): SCM_MAX_FD i
     event     {"event": "port_down", "port": "vm1.outside", "errno": 5}
               {"event": one of EVENTS, "port": NAME, "mac": MAC, "vlan": VID, ...}; at most one a second of each port
               {"event": "events_lost", "n": 12}      that many more found no room
+              and those of guests that share memory (guests.py)
 
 Requests
     hello                                  -> switch configuration, version, pid, layout; fds: [tables]
     ports                                  -> {"ports": [{"config": {...}, "state": "up", "why": "", "errno": 0, "mac": "",
-                                                          "blocked": "", "fds": 1}, ...], "next": n | None};
+                                                          "blocked": "", "fds": 1, "guest": state | None, "guest_fds": 0}, ...],
+                                               "next": n | None};
                                               `mac` is the registered or first-heard address, `blocked` the reason for which
                                               a policy has closed the port
-                                              fds: of the ports, in order (`from`: index to start at)
-    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`
-    port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...]
+                                              fds: of each port in order, and of its guest (`from`: index to start at)
+    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`, `spin_us`
+    port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...],
+                                              vhost_user [listening socket] or []
     port_set     {"config": {...}}         everything but driver and index may change while frames flow
     port_remove  {"port": NAME}
+    guest_plug   {"port": NAME, "state": {...} | None} + fds    the connection of a vhost-user front-end; with a state, what a
+                                              predecessor had handed up (`guest_state`), its fds in the same order
+    guest_unplug {"port": NAME}
     fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, pinned, age_s}], "next": cursor | None};
                                               kind: learned, static, allowed; vlan: the one that the entry's VLAN learns with
     fdb_flush    {"port": NAME | None, "vlan": VID | None}
@@ -91,6 +97,7 @@ PORT_DEFAULTS: dict[str, Any] = {
     "ip_binding": "accept",      # reject | accept | monitor
     "dhcp_server": "accept",
     "router_advertisement": "accept",
+    "socket": None,              # of vhost_user: {"path", "listen": switch | qemu, "unsealed": reject | accept}
     "carrier": True,             # whether a guest has opened the other end, as the kernel says
 }
 

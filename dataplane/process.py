@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dataplane import counters, messages, reasons
+from dataplane.guests import Guests
 from dataplane.messages import FDS_MAX
 from dataplane.switch import Switch
 
@@ -42,6 +43,7 @@ class Dataplane:
         self.switch = Switch(config, tables_fd)
         self.connection: socket.socket | None = None
         self.selector = selectors.DefaultSelector()
+        self.guests = Guests(self.selector, self.switch, self.send)
         self.is_running = True
         self.down: set[str] = set()
         self.n_lost = 0                              # events that found no room, as told
@@ -51,6 +53,8 @@ class Dataplane:
             "port_add": self.port_add,
             "port_set": self.port_set,
             "port_remove": self.port_remove,
+            "guest_plug": self.guest_plug,
+            "guest_unplug": self.guest_unplug,
             "switch_set": self.switch_set,
             "fdb": self.fdb,
             "fdb_flush": self.fdb_flush,
@@ -63,8 +67,10 @@ class Dataplane:
         self.selector.register(self.switch.event_fd, selectors.EVENT_READ, self.report)
         self.switch.start()
         while self.is_running:
-            for key, _ in self.selector.select(OVERRUNS_S if self.switch.ports() else None):
-                key.data()
+            tick_s = self.guests.tick()
+            for key, _ in self.selector.select(tick_s or (OVERRUNS_S if self.switch.ports() else None)):
+                if key.fd in self.selector.get_map():            # another's turn may have ended this one
+                    key.data()
             self.switch.collect_overruns()
         self.switch.close()
 
@@ -137,10 +143,13 @@ class Dataplane:
             self.send(event, [])
         for port in self.switch.ports():
             name = port["config"]["name"]
-            if port["state"] in ("down", "broken") and name not in self.down:
+            if port["state"] not in ("down", "broken"):
+                self.down.discard(name)
+            elif name not in self.down:
                 self.down.add(name)
-                log.warning("port %s is %s: %s", name, port["state"], os.strerror(port["errno"]))
+                log.warning("port %s is %s: %s", name, port["state"], port["why"] or os.strerror(port["errno"]))
                 self.send({"event": "port_down", "port": name, "errno": port["errno"]}, [])
+        self.guests.settle_all()
 
     # Words.
 
@@ -161,10 +170,11 @@ class Dataplane:
         everything = self.switch.ports()
         at = int(request.get("from", 0))
         for port in everything[at : at + PORTS_PAGE]:
-            if len(out_fds) + len(port["fds"]) > FDS_MAX:
+            state, guest_fds = self.guests.listed(port["config"]["name"])
+            if len(out_fds) + len(port["fds"]) + len(guest_fds) > FDS_MAX:
                 break
-            out_fds += port["fds"]
-            listed.append(port | {"fds": len(port["fds"])})
+            out_fds += [*port["fds"], *guest_fds]
+            listed.append(port | {"fds": len(port["fds"]), "guest": state, "guest_fds": len(guest_fds)})
         at += len(listed)
         return {"ports": listed, "next": at if at < len(everything) else None}, out_fds
 
@@ -179,8 +189,23 @@ class Dataplane:
         return {}, []
 
     def port_remove(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.guests.unplug(request["port"])
         self.switch.port_remove(request["port"])
         self.down.discard(request["port"])
+        return {}, []
+
+    def guest_plug(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        handed, fds[:] = list(fds), []
+        config = next((port["config"] for port in self.switch.ports() if port["config"]["name"] == request["port"]), None)
+        if config is None or config["driver"] != "vhost_user" or not handed:
+            for fd in handed:
+                os.close(fd)
+            raise ValueError(f"{request['port']} is no port of a guest that shares memory")
+        self.guests.plug(config, request.get("state"), handed)
+        return {}, []
+
+    def guest_unplug(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.guests.unplug(request["port"])
         return {}, []
 
     def switch_set(self, request: dict[str, Any], fds: list[int]) -> Reply:

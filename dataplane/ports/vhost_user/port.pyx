@@ -6,6 +6,7 @@ that is between two bursts; only when the worker has let go of old memory is it 
 
 import errno
 import os
+import time
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -157,6 +158,7 @@ cdef class VhostUserPort(Port):
 
     kind = "vhost_user"
     cdef VhostDevice *vhost
+    cdef double unmuted_s
     cdef int wake_fd                 # ours, in the kick epoll: makes the worker look at the rings
     cdef readonly object backend     # the front-end's connection, while there is one
 
@@ -293,7 +295,9 @@ cdef class VhostUserPort(Port):
 
     def overruns(self):
         """Nothing is lost before we read it; this is the once-a-second look at a port whose guest kicked for nothing."""
-        if self.vhost.n_empty_kicks:
+        now_s = time.monotonic()
+        if self.vhost.n_empty_kicks and now_s - self.unmuted_s >= 1:
+            self.unmuted_s = now_s
             is_muted = self.vhost.is_muted
             self.gate.change(change_unmute, self.vhost)
             if is_muted:
