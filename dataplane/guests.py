@@ -61,6 +61,11 @@ class Guests:
                 backend.close(f"cannot go on where another ended: {error}")
         self.settle(name)
 
+    def start(self) -> None:
+        """Let those go on who were plugged in with a state: all of them are there now."""
+        for backend in self._backends.values():
+            backend.release()
+
     def unplug(self, name: str) -> None:
         """Let go of a port's front-end, if it has one; it is told by the end of its connection."""
         backend = self._backends.get(name)

@@ -28,6 +28,7 @@ Requests
     guest_plug   {"port": NAME, "state": {...} | None} + fds    the connection of a vhost-user front-end; with a state, what a
                                               predecessor had handed up (`guest_state`), its fds in the same order
     guest_unplug {"port": NAME}
+    guests_start                           guests with a state have been plugged in, all of them: what they send may come
     fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, pinned, age_s}], "next": cursor | None};
                                               kind: learned, static, allowed; vlan: the one that the entry's VLAN learns with
     fdb_flush    {"port": NAME | None, "vlan": VID | None}

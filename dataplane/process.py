@@ -55,6 +55,7 @@ class Dataplane:
             "port_remove": self.port_remove,
             "guest_plug": self.guest_plug,
             "guest_unplug": self.guest_unplug,
+            "guests_start": self.guests_start,
             "switch_set": self.switch_set,
             "fdb": self.fdb,
             "fdb_flush": self.fdb_flush,
@@ -206,6 +207,10 @@ class Dataplane:
 
     def guest_unplug(self, request: dict[str, Any], fds: list[int]) -> Reply:
         self.guests.unplug(request["port"])
+        return {}, []
+
+    def guests_start(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.guests.start()
         return {}, []
 
     def switch_set(self, request: dict[str, Any], fds: list[int]) -> Reply:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.messages import PORT_DEFAULTS, PORTS_MAX
+from vswitch.daemon.attached import AttachedPort, Guest
 from vswitch.daemon.connection import Connection, Reply
 from vswitch.daemon.places import Places
-from vswitch.daemon.plane import AttachedPort, Plane, check_version
+from vswitch.daemon.plane import Plane, check_version
 from vswitch.daemon.process import Process, forget
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
@@ -30,7 +31,7 @@ def adopt(places: Places, topology: str, switch: str) -> Plane | None:
     """The data plane behind the door of `switch`, or None when there is none that can be adopted."""
     door = places.door(topology, switch)
     try:
-        connection = Connection(door, lambda event: None)
+        connection = Connection(door, _ignore)
     except DataplaneError:
         forget(door)                   # it died while no vswitchd ran
         return None
@@ -51,6 +52,12 @@ def adopt(places: Places, topology: str, switch: str) -> Plane | None:
         return None
 
 
+def _ignore(event: dict[str, Any], fds: list[int]) -> None:
+    """Reports of before it is ours; what they say of guests is asked for by `ports`."""
+    for fd in fds:
+        os.close(fd)
+
+
 def _take_over(door: Path, name: tuple[str, str], connection: Connection, process: Process) -> Plane:
     answer, fds = connection.ask("hello")
     tables = Tables(fds.pop(0)) if len(fds) == 1 else None
@@ -64,6 +71,7 @@ def _take_over(door: Path, name: tuple[str, str], connection: Connection, proces
             raise DataplaneError("it does not hand its tables out")
         tables.open()
         _take_ports(connection, ports)
+        connection.ask("guests_start")               # another vswitchd may have ended just before it
     except DataplaneError:
         for fd in fds:
             os.close(fd)
@@ -92,6 +100,7 @@ def _take_ports(connection: Connection, ports: dict[str, AttachedPort]) -> None:
                     port.fds.append(fds.pop())
                 if len(port.fds) != listed["fds"] or not all(is_door_of(config["driver"], fd) for fd in port.fds):
                     raise DataplaneError(f"its port {config['name']} does not hold what its driver needs")
+                port.guest = _guest(config, listed, fds)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -99,6 +108,31 @@ def _take_ports(connection: Connection, ports: dict[str, AttachedPort]) -> None:
         if following is not None and not (page["ports"] and at < following <= PORTS_MAX):
             raise DataplaneError("its list of ports has no end")
         at = following
+
+
+def _guest(config: dict[str, Any], listed: dict[str, Any], fds: list[int]) -> Guest | None:
+    """The guest of a port that is listed with one; takes its descriptors from the end of `fds`."""
+    n, state = listed.get("guest_fds"), listed.get("guest")
+    if not n:
+        return None
+    if config["driver"] != "vhost_user" or not isinstance(n, int) or not 0 < n <= len(fds) or not isinstance(state, dict):
+        raise DataplaneError(f"the guest of its port {config['name']} is none")
+    guest = Guest([fds.pop() for _ in range(n)], state)
+    if not (_is_stream(guest.fds[0]) and all(_is_memory_or_event(fd) for fd in guest.fds[1:])):
+        guest.close()
+        raise DataplaneError(f"the guest of its port {config['name']} does not hold what a guest can share")
+    return guest
+
+
+def _is_stream(fd: int) -> bool:
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(fd)) as borrowed:
+        return (borrowed.family, borrowed.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def _is_memory_or_event(fd: int) -> bool:
+    return stat.S_ISREG(os.fstat(fd).st_mode) or os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:[eventfd]"
 
 
 def _page(reply: Reply) -> Reply:
@@ -128,6 +162,8 @@ def is_door_of(driver: str, fd: int) -> bool:
     status = os.fstat(fd)
     if driver == "tun":
         return stat.S_ISCHR(status.st_mode) and status.st_rdev == TUN_DEVICE
+    if driver == "vhost_user":
+        return _is_stream(fd)
     if driver == "packet" and stat.S_ISSOCK(status.st_mode):
         borrowed = socket.socket(fileno=os.dup(fd))
         with borrowed:

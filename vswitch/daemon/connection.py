@@ -2,7 +2,7 @@
 
 What arrives is foreign input: a data plane parses the frames of guests and may have been taken over.  A reply is
 matched by its id; whatever is not a reply to the request at hand is an event, or is late, and its file descriptors
-are closed.
+are closed, or with an event its taker's.
 
 Threads: one at a time; `Dataplane` holds the lock.
 """
@@ -30,7 +30,7 @@ class ConnectionLostError(DataplaneError):
 
 
 class Connection:
-    def __init__(self, door: Path, on_event: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, door: Path, on_event: Callable[[dict[str, Any], list[int]], None]) -> None:
         self.on_event = on_event
         self._ids = itertools.count(1)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -98,9 +98,10 @@ class Connection:
         return received
 
     def _unasked(self, message: dict[str, Any], fds: list[int]) -> None:
-        _close(fds)
         if "event" in message:
-            self.on_event(message)
+            self.on_event(message, fds)
+        else:
+            _close(fds)
 
 
 def _close(fds: list[int]) -> None:

@@ -15,11 +15,13 @@ import select
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dataplane import counters, messages, reasons
+from vswitch.daemon import attached
+from vswitch.daemon.attached import AttachedPort
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
 from vswitch.daemon.events import Events
 from vswitch.daemon.process import PATIENCE_S, Process, forget, launch, log_tail
@@ -30,17 +32,6 @@ log = logging.getLogger("vswitchd")
 SOON_S = 5.0                       # a life shorter than this counts as dying at once
 DELAY_MIN_S, DELAY_MAX_S = 0.1, 10.0
 DYING_S = 0.2                      # between hanging up and being dead
-
-
-@dataclass
-class AttachedPort:
-    config: dict[str, Any]
-    fds: list[int] = field(default_factory=list)     # ours; the data plane has copies
-
-    def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)
-        self.fds = []
 
 
 class Plane:
@@ -149,6 +140,7 @@ class Plane:
                 port.close()
                 raise
             self.ports[config["name"]] = port
+            os.eventfd_write(self._wake_fd, 1)       # a guest may come
 
     def port_set(self, name: str, values: dict[str, Any]) -> None:
         with self._lock:
@@ -194,9 +186,11 @@ class Plane:
         check_version(answer)
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(ConnectionLostError):
+                connection.drain()                   # what was said last of guests counts
+            connection.close()
 
     def _recover(self) -> None:
         """Reach the data plane again: the same process if it lives and answers, else a successor."""
@@ -228,14 +222,27 @@ class Plane:
         for name, port in self.ports.items():
             try:
                 self._connection.ask("port_add", {"config": port.config}, port.fds)
+                self._give_guest(name, port)
             except ConnectionLostError:
                 self._disconnect()
                 raise
             except DataplaneError as error:
                 log.error("%s: port %s is lost until the next `up`: %s", self.name, name, error)
+        self._connection.ask("guests_start")
         self.n_restarts += 1
         log.warning("%s: its data plane died; successor %d has the %d ports after %.0f ms",
                     self.name, self.pid, len(self.ports), 1000 * (time.monotonic() - began))
+
+    def _give_guest(self, name: str, port: AttachedPort) -> None:
+        """Let a successor go on with a guest that shares memory."""
+        assert self._connection is not None
+        if attached.is_busy(port):
+            log.warning("%s: the guest of port %s waits for an answer of the dead; it has to connect anew", self.name, name)
+            port.lose_guest()
+        if port.guest is not None:
+            self._connection.ask("guest_plug", {"port": name, "state": port.guest.state}, port.guest.fds)
+        elif port.config["driver"] == "vhost_user" and port.config["carrier"]:
+            self.port_set(name, {"carrier": False})
 
     @property
     def _delay_s(self) -> float:
@@ -252,7 +259,10 @@ class Plane:
             self._wait_for_news()
             try:
                 with self._lock:
-                    if self._is_ended or self._is_well():
+                    if self._is_ended:
+                        continue
+                    if self._is_well():
+                        self._greet()
                         continue
                     self._bury()
                 select.select([self._wake_fd], [], [], self._delay_s)
@@ -266,10 +276,27 @@ class Plane:
         news = select.poll()
         news.register(self._wake_fd, select.POLLIN)
         with self._lock:
-            for source in (self._process, self._connection):
+            for source in (self._process, self._connection, *attached.listeners(self.ports.values())):
                 if source is not None:
                     news.register(source, select.POLLIN)
-        news.poll()
+            patience_ms = 1000 * attached.RETRY_S if attached.is_calling(self.ports.values()) else None
+        news.poll(patience_ms)
+        if not self._is_ended:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake_fd)
+
+    def _greet(self) -> None:
+        """Take in the guests that have come."""
+        for name, port in self.ports.items():
+            guest = attached.arrive(port) if port.is_waiting else None
+            if guest is None:
+                continue
+            port.guest = guest
+            try:
+                self.ask("guest_plug", {"port": name, "state": None}, guest.fds)
+            except DataplaneError as error:
+                log.error("%s: the guest of port %s is sent away: %s", self.name, name, error)
+                port.lose_guest()
 
     def _is_well(self) -> bool:
         """Take in events; False when a successor is needed.
@@ -288,7 +315,14 @@ class Plane:
             self._connect()
         return True
 
-    def _on_event(self, event: dict[str, Any]) -> None:
+    def _on_event(self, event: dict[str, Any], fds: list[int]) -> None:
+        port = self.ports.get(str(event.get("port")))
+        if port is not None and attached.take_event(port, event, fds):
+            if port.is_waiting:
+                os.eventfd_write(self._wake_fd, 1)
+            return
+        for fd in fds:
+            os.close(fd)
         self.events.take(event, {name: port.config for name, port in self.ports.items()})
 
 

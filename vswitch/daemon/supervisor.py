@@ -14,6 +14,7 @@ from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
+from vswitch.host import vhost_sockets
 from vswitch.plan.state import RunningSwitch
 from vswitch.plan.steps import PortAdd, PortRemove, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
 
@@ -71,6 +72,9 @@ class Supervisor:
                 self._plane(step.topology, step.switch).port_set(step.port, step.config)
             case PortRemove():
                 self._plane(step.topology, step.switch).port_remove(step.port)
+                where = step.config.get("socket")
+                if where and where["listen"] == "switch":
+                    vhost_sockets.remove(where["path"])
             case _:
                 raise DataplaneError(f"no data plane can do this: {step}")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vswitch.errors import HostError, RefusedError
-from vswitch.host import adapters, holders, netlink, shield, sockets, takeover, taps
+from vswitch.host import adapters, holders, netlink, shield, sockets, takeover, taps, vhost_sockets
 from vswitch.host.namespaces import inside
 from vswitch.plan.state import owner_of
 from vswitch.plan.steps import (
@@ -41,6 +41,9 @@ def open_port(step: PortAdd) -> list[int]:
 def _open(step: PortAdd) -> list[int]:
     if step.config["driver"] == "packet":
         return [sockets.open_packet(step.interface, is_promiscuous=step.config["role"] == "uplink")]
+    if step.config["driver"] == "vhost_user":
+        where = step.config["socket"]
+        return [vhost_sockets.listen(where["path"], where["owner"])] if where["listen"] == "switch" else []
     fd = taps.open_queue(step.interface, makes=step.temporary)
     if step.temporary:
         netlink.set_link(step.interface, mtu=step.config["mtu"])

@@ -65,6 +65,7 @@ class Backend:
         self.memory: list[MemoryRegion] = []         # with fds of ours
         self.rings = [Ring() for _ in range(QUEUES_MAX)]
         self.why_closed = ""
+        self._held: list[int] = []                   # restored rings that wait for `release`
         self._fds: list[int] = []                    # of the message in hand; what is kept is taken out
         port.plug(self)
 
@@ -250,6 +251,7 @@ class Backend:
         if value > 1:
             raise RefusedError(f"a ring enabled by {value}")
         self.rings[index].is_enabled = bool(value)
+        self._held = [other for other in self._held if other != index]
         if self.rings[index].is_started:
             self._apply(index)
 
@@ -267,14 +269,15 @@ class Backend:
             fds += [getattr(ring, name) for name in held]
             if held or ring.size or ring.is_enabled:
                 rings.append({"index": index, "size": ring.size, "desc": ring.desc, "avail": ring.avail, "used": ring.used,
-                              "base": ring.base, "enabled": ring.is_enabled, "fds": held})
+                              "base": ring.base, "enabled": ring.is_enabled or index in self._held, "fds": held})
         memory = [[r.guest_address, r.octets, r.user_address, r.offset] for r in self.memory]
         return {"features": self.features, "protocol_features": self.protocol_features, "memory": memory, "rings": rings}, fds
 
     def restore(self, record: Record, fds: list[int]) -> None:
         """Take over what a predecessor had come to; takes `fds`, all that `record` named but the connection.
 
-        The record has been through the hands of a process that may have been a guest's; it is checked like messages.
+        The record has been through the hands of a process that may have been a guest's; it is checked like messages.  What
+        the guest sends waits for `release`, when those that it sends to are there as well.
         """
         self._fds = fds
         try:
@@ -307,6 +310,9 @@ class Backend:
             ring.size, ring.base = int(saved["size"]), int(saved["base"])
             ring.desc, ring.avail, ring.used = int(saved["desc"]), int(saved["avail"]), int(saved["used"])
             ring.is_enabled = bool(saved["enabled"])
+            if ring.is_enabled and index % 2:
+                ring.is_enabled = False
+                self._held.append(index)
             kick = None
             for name in saved["fds"]:
                 fd = self._fds.pop(0)
@@ -317,6 +323,12 @@ class Backend:
             if kick is not None:
                 self._fds.insert(0, kick)
                 self.set_vring_kick(index)
+
+    def release(self) -> None:
+        """Let what the guest sends come in."""
+        held, self._held = self._held, []
+        for index in held:
+            self.set_vring_enable(index, 1)
 
     def _hand_up(self) -> None:
         if self.hand_up is not None:
@@ -355,6 +367,7 @@ class Backend:
             if ring.is_started:
                 self._stop(index)
             ring.is_enabled = False
+        self._held = []
         self.port.clear_fault()
 
     def _set_fd(self, word: int, name: str) -> None:

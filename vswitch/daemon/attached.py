@@ -1,0 +1,102 @@
+"""What a successor of a data plane needs of each port: its configuration, copies of its file descriptors, and its guest.
+
+A guest that shares memory is a connection and all that came over it.  A port without a guest is waited at: its listening socket, or with `listen: qemu` QEMU's.  The connection goes to the data
+plane and a copy of it stays here, with copies of every descriptor that the guest has sent and a record of what it has
+said; so a successor of a data plane that died goes on, and QEMU sees neither a closed socket nor a link that is down.
+
+What a data plane says about a guest is kept and handed to its successor, which checks it like messages of a guest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vswitch.host import vhost_sockets
+
+log = logging.getLogger("vswitchd")
+RETRY_S = 0.2                      # between looks for a QEMU that is to listen
+
+
+@dataclass
+class Guest:
+    fds: list[int]                 # the connection, then what `state` names
+    state: dict[str, Any] | None = None
+    is_busy: bool = False          # a message is half read or an answer owed: nobody can go on with the connection
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+
+
+@dataclass
+class AttachedPort:
+    config: dict[str, Any]
+    fds: list[int] = field(default_factory=list)     # ours; the data plane has copies
+    guest: Guest | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a guest that shares memory may come."""
+        return self.config["driver"] == "vhost_user" and self.guest is None
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+        self.lose_guest()
+
+    def lose_guest(self) -> None:
+        if self.guest is not None:
+            self.guest.close()
+            self.guest = None
+
+
+def listeners(ports: Iterable[AttachedPort]) -> list[int]:
+    """The sockets at which guests may knock."""
+    return [port.fds[0] for port in ports if port.is_waiting and port.fds]
+
+
+def is_calling(ports: Iterable[AttachedPort]) -> bool:
+    """Whether some port looks for a QEMU that listens."""
+    return any(port.is_waiting and not port.fds for port in ports)
+
+
+def arrive(port: AttachedPort) -> Guest | None:
+    """The guest that waits at a port without one, if any."""
+    front_end = vhost_sockets.accept(port.fds[0]) if port.fds else vhost_sockets.connect(port.config["socket"]["path"])
+    return Guest([front_end.detach()]) if front_end is not None else None
+
+
+def is_busy(port: AttachedPort) -> bool:
+    """Whether the guest of a port waits for an answer that nobody can give any more, once its data plane is dead."""
+    return port.guest is not None and port.guest.is_busy
+
+
+def take_event(port: AttachedPort, event: dict[str, Any], fds: list[int]) -> bool:
+    """Note what a data plane says of a port's guest; takes `fds` if it is such an event, which the answer says."""
+    what = event.get("event")
+    if what == "carrier":
+        port.config = port.config | {"carrier": event.get("carrier") is True}
+        return True
+    if port.guest is None or what not in ("guest_busy", "guest_state", "guest_gone"):
+        return False
+    if what == "guest_busy":
+        port.guest.is_busy = event.get("busy") is not False
+    elif what == "guest_gone":
+        log.warning("the guest of port %s is gone: %r", port.config["name"], str(event.get("why"))[:200])
+        port.lose_guest()
+    elif fds and isinstance(event.get("state"), dict):
+        kept = Guest(fds, event["state"], port.guest.is_busy)
+        port.guest.close()
+        port.guest = kept
+        return True
+    else:
+        return False
+    for fd in fds:
+        os.close(fd)
+    return True
