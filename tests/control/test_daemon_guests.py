@@ -1,4 +1,4 @@
-"""Guests that share memory, under a supervisor: they come, their data plane dies, vswitchd is replaced, and they notice nothing."""
+"""Guests that share memory, under a supervisor: they come, their data plane dies, vswitchd is replaced; they notice nothing."""
 
 import os
 import signal

@@ -1,8 +1,9 @@
 """What a successor of a data plane needs of each port: its configuration, copies of its file descriptors, and its guest.
 
-A guest that shares memory is a connection and all that came over it.  A port without a guest is waited at: its listening socket, or with `listen: qemu` QEMU's.  The connection goes to the data
-plane and a copy of it stays here, with copies of every descriptor that the guest has sent and a record of what it has
-said; so a successor of a data plane that died goes on, and QEMU sees neither a closed socket nor a link that is down.
+A guest that shares memory is a connection and all that came over it.  A port without a guest is waited at: its listening
+socket, or with `listen: qemu` QEMU's.  The connection goes to the data plane and a copy of it stays here, with copies of
+every descriptor that the guest has sent and a record of what it has said; so a successor of a data plane that died goes on,
+and QEMU sees neither a closed socket nor a link that is down.
 
 What a data plane says about a guest is kept and handed to its successor, which checks it like messages of a guest.
 """
