@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from dataplane.messages import PORT_DEFAULTS
 from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, mac, tag
 from tests.support.memory_switch import SECOND, MemorySwitch, vlan_config
 from tests.support.reference_records import Claims, Frame, Port
@@ -84,9 +85,16 @@ SETTINGS = {
 BASIS = {key: SETTINGS[key] for key in ("vlan", "learning", "role", "isolated")}
 EXTRAS = [key for key in SETTINGS if key not in ("link", "block", "carrier", *BASIS)]
 CHANGES = st.sampled_from(sorted(SETTINGS)).flatmap(lambda key: st.fixed_dictionaries({key: SETTINGS[key]}))
-CONFIGS = st.lists(st.sampled_from(EXTRAS), max_size=3, unique=True).flatmap(
-    lambda keys: st.fixed_dictionaries(BASIS | {key: SETTINGS[key] for key in keys})
-)
+
+
+def configs(vlans: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.lists(st.sampled_from(EXTRAS), max_size=3, unique=True).flatmap(lambda keys: st.fixed_dictionaries(
+        BASIS | {"vlan": st.sampled_from(vlans)} | {key: SETTINGS[key] for key in keys}
+    ))
+
+
+# A switch begins with VLANs that have something to do with each other.
+THEMES = [VLANS[:1], [vlan for vlan in VLANS if 10 in Port(PORT_DEFAULTS | {"vlan": vlan}).vlans], PRIVATE]
 
 
 class Wire:
@@ -118,6 +126,8 @@ MIRRORS = st.lists(st.fixed_dictionaries({
     "direction": st.sampled_from(["both", "ingress", "egress"]), "vlans": st.sampled_from([[], [], [10, 20]]),
 }), max_size=2)
 STATION = st.sampled_from(STATIONS)
+DESTINATION = st.one_of(STATION, st.sampled_from(DESTINATIONS))
+NUMBER = st.integers(0, 20)
 
 
 class BothSwitches(RuleBasedStateMachine):
@@ -133,7 +143,9 @@ class BothSwitches(RuleBasedStateMachine):
         self.model = self.reference_class(**config)
         self.checks = True
 
-    @initialize(configs=st.lists(CONFIGS, min_size=3, max_size=len(NAMES)))
+    @initialize(configs=st.sampled_from(THEMES).flatmap(
+        lambda vlans: st.lists(configs(vlans), min_size=3, max_size=len(NAMES))
+    ))
     def begin(self, configs: list[dict[str, Any]]) -> None:
         for name, config in zip(NAMES, configs, strict=False):
             self.both("port_add", {"name": name, "index": NAMES.index(name), "max_macs": 16} | config)
@@ -164,7 +176,7 @@ class BothSwitches(RuleBasedStateMachine):
         """`name`, or a port that exists."""
         return name if name in self.model.ports else next(iter(self.model.ports))
 
-    @rule(name=PORTS, config=CONFIGS)
+    @rule(name=PORTS, config=configs([*VLANS, *PRIVATE]))
     def add_or_reset_port(self, name: str, config: dict[str, Any]) -> None:
         if name in self.model.ports:
             self.both("port_set", {"name": name} | config)
@@ -188,21 +200,24 @@ class BothSwitches(RuleBasedStateMachine):
     def send_from_several(self, arrivals: dict[str, list[Wire]]) -> None:
         self.step({name: frames for name, frames in arrivals.items() if name in self.model.ports})
 
-    @rule(name=PORTS, station=STATION, to=st.sampled_from(DESTINATIONS), n=st.integers(0, 20), said=st.sampled_from(sorted(SAID)))
+    @rule(name=PORTS, station=STATION, to=DESTINATION, n=NUMBER, said=st.sampled_from(sorted(SAID)))
     def send_fitting(self, name: str, station: str, to: str, n: int, said: str) -> None:
         self.step({self.known(name): [self.fitting(self.known(name), to, station, n, said)]})
 
-    @rule(asker=PORTS, answerer=PORTS, station=STATION, other=STATION, n=st.integers(0, 20))
+    @rule(asker=PORTS, answerer=PORTS, station=STATION, other=STATION, n=NUMBER)
     def ask_and_answer(self, asker: str, answerer: str, station: str, other: str, n: int) -> None:
         asker, answerer = self.known(asker), self.known(answerer)
         self.step({asker: [self.fitting(asker, other, station, n)], answerer: [self.fitting(answerer, station, other, n)]})
         self.step({asker: [self.fitting(asker, other, station, n)]})
 
     def fitting(self, name: str, to: str, station: str, n: int, said: str = "nothing") -> Wire:
-        """A frame with a tag that the port takes; `n` chooses VLAN and priority."""
-        vlan, vids = self.model.ports[name].vlan, sorted(self.model.ports[name].vlans)
+        """A frame with a tag that the port takes, and mostly a source too; `n` chooses VLAN and priority."""
+        port = self.model.ports[name]
+        vids = sorted(port.vlans)
         vid = vids[n % len(vids)]
-        return Wire(to, station, b"" if vid == vlan["pvid"] else tag(vid, n % 8), said, None)
+        if port.own and n % 4:
+            station = port.own.hex(":")
+        return Wire(to, station, tag(vid, n % 8) if vid != port.vlan["pvid"] and port.vlan["admit_tagged"] else b"", said, None)
 
     @rule(ns=st.sampled_from([1, 10_000_000, 200_000_000, SECOND, 4 * SECOND, 5 * SECOND, 9 * SECOND, 10 * SECOND]))
     def wait(self, ns: int) -> None:
@@ -236,7 +251,8 @@ class BothSwitches(RuleBasedStateMachine):
             port.out = []
             assert numbers_of(self.real.core.counters(name)) == numbers_of_port(port), f"counters of port {name}"
         assert table_of(self.real) == {
-            (vid, octets.hex(":"), entry.port.name, SHOWN.get(entry.kind, entry.kind)) for (octets, vid), entry in self.model.fdb.items()
+            (vid, octets.hex(":"), entry.port.name, SHOWN.get(entry.kind, entry.kind))
+            for (octets, vid), entry in self.model.fdb.items()
         }
         self.real.check_balance()
 
@@ -267,7 +283,7 @@ def run(machine: type[BothSwitches], n_steps: int, number: int = SEED, **options
     run_state_machine_as_test(
         seed(number)(machine),
         settings=settings(
-            max_examples=n_steps // STEPS_OF_RUN * 5 // 4, stateful_step_count=STEPS_OF_RUN, deadline=None, database=None,
+            max_examples=n_steps // STEPS_OF_RUN * 3 // 2, stateful_step_count=STEPS_OF_RUN, deadline=None, database=None,
             print_blob=True, report_multiple_bugs=False, suppress_health_check=list(HealthCheck), **options,
         ),
     )

@@ -7,8 +7,8 @@ import itertools
 import os
 
 import pytest
-
 from dataplane.switch import Switch
+
 from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, frame, tag
 from tests.support.memory_switch import MemorySwitch, vlan_config
 
