@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, frame, mac, made_up, tag
+from tests.support.memory_switch import MemorySwitch
 
 # A04, A05, A08: whose address a frame carries.
 
@@ -183,3 +184,44 @@ def test_frames_that_come_back_by_a_second_uplink_end_there(switch):
     assert (n_copies, rounds) == (2, 2)
     switch.send("up1", frame(BROADCAST, D))          # the control: what comes from outside is heard inside
     assert set(switch.sent()) == {"a"}
+
+
+def bridged(switch: MemorySwitch, *frames: bytes) -> int:
+    """Send `frames` from `a`, and play a guest that forwards what it hears at one of its ports out of the other; how many
+    frames it has heard before nothing comes any more."""
+    switch.send("a", *frames)
+    n_heard = 0
+    for _ in range(100):
+        sent = switch.sent()
+        heard = {name: sent.get(name, []) for name in ("left", "right")}
+        if not any(heard.values()):
+            return n_heard
+        n_heard += sum(map(len, heard.values()))
+        for name, other in (("left", "right"), ("right", "left")):
+            if heard[name]:
+                switch.send(other, *heard[name])
+    raise AssertionError(f"{n_heard} frames, and it does not end")
+
+
+@pytest.mark.parametrize("learning", ["on", "first"])
+def test_a_guest_that_bridges_two_of_its_ports_makes_no_circle(switch, learning):
+    """A24: the first frame that comes around ends there, and one port of the guest is closed for a while."""
+    switch.port("a", learning="first")
+    for name in ("left", "right"):
+        switch.port(name, guest="bridge", learning=learning)
+    assert bridged(switch, frame()) <= 4             # each port hears the frame itself, and at most one round of its copies
+    assert bridged(switch, *[frame()] * 20) <= 20 * 4
+    n_drops = sum(sum(switch.drops(name).values()) for name in ("left", "right"))
+    assert n_drops > 0
+    switch.wait(6)                                   # it is over within seconds, and the guest's ports are open again
+    switch.sent()
+    switch.send("a", frame())
+    assert set(switch.sent()) == {"left", "right"}
+
+
+def test_without_the_guard_a_frame_goes_round_for_ever(switch):
+    """The control: the same two ports, when nobody knows that they are one guest's."""
+    for name in ("a", "left", "right"):
+        switch.port(name)
+    with pytest.raises(AssertionError, match="does not end"):
+        bridged(switch, frame())

@@ -122,6 +122,7 @@ def test_ports_of_one_switch_that_share_no_vlan(switch, pair):
 KEPT_APART = {
     "isolated": ({"isolated": True}, {"isolated": False}),
     "uplinks": ({"role": "uplink"}, {"role": "guest"}),
+    "split horizon": ({"split_horizon": "one"}, {"split_horizon": ""}),
 }
 
 
@@ -163,3 +164,30 @@ def test_isolated_ports_hear_uplinks_and_open_ports(switch, sender):
     heard = switch.sent()["p1"]                      # the floods and none of the unicast to p0
     assert len(heard) == 4 * (1 + len(VIDS))
     assert not [octets for octets in heard if not octets[0] & 1]
+
+
+# A private VLAN: primary 100, isolated 101, communities 102 and 103.  Who hears whom, for every kind of frame.
+FAMILY = {
+    "promiscuous": (100, [100, 101, 102, 103]), "isolated1": (101, [100]), "isolated2": (101, [100]),
+    "acme1": (102, [100, 102]), "acme2": (102, [100, 102]), "other1": (103, [100, 103]), "other2": (103, [100, 103]),
+}
+
+
+def may_talk(one: str, other: str) -> bool:
+    return "promiscuous" in (one, other) or (one[:-1] == other[:-1] and not one.startswith("isolated"))
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("sender", FAMILY)
+def test_members_of_a_private_vlan_hear_whom_they_may(switch, sender, is_known):
+    """The control of each pair that may not talk is one that may: the promiscuous port hears all and is heard by all."""
+    switch.core.switch_set({"shared_learning": {"101": 100, "102": 100, "103": 100}})
+    for number, (name, (pvid, untagged)) in enumerate(FAMILY.items()):
+        switch.port(name, vlan=vlan_config() | {"pvid": pvid, "untagged": untagged})
+        if is_known:
+            switch.send(name, frame("01:02:03:04:05:06", mac_of(number)))
+    switch.sent()
+    for number, name in enumerate(FAMILY):
+        if name != sender:
+            frames = kinds(list(FAMILY).index(sender), number, b"")
+            assert n_passed(switch, (sender, name), frames) == (len(frames) if may_talk(sender, name) else 0), name

@@ -190,6 +190,21 @@ def test_a_transparent_switch_carries_tags_as_payload(switch):
     assert switch.drops("a") == {"vlan_tagged": 1}
 
 
+def test_a_port_that_sends_into_a_vlan_it_does_not_hear(switch):
+    """An asymmetric VLAN (IEEE 802.1Q-2018 annex F): membership is for what leaves, the PVID for what enters."""
+    switch.port("a", access=20)
+    switch.port("b", vlan=vlan_config(access=10) | {"pvid": 20})
+    switch.send("b", frame(A, B))
+    assert switch.sent() == {"a": [frame(A, B)]}
+    for destination in (B, BROADCAST):
+        switch.send("a", frame(destination, A))
+        assert switch.sent() == {}
+    assert switch.drops("a") == {"vlan_egress": 1, "no_receiver": 1}
+    switch.set("b", vlan=vlan_config(access=20))
+    switch.send("a", frame(BROADCAST, A))
+    assert switch.sent() == {"b": [frame(BROADCAST, A)]}
+
+
 def test_a_port_changes_its_vlan_while_frames_flow(switch):
     """What was learned in the old VLAN is gone with it."""
     switch.port("a", access=10)
