@@ -95,7 +95,10 @@ def stacked_steps() -> Iterator[Step]:
 
 
 RESERVED = [f"01:80:c2:00:00:{last:02x}" for last in (*range(16), 0x10, 0x21)]
-VENDORS = ["01:00:0c:cc:cc:cc", "01:00:0c:cc:cc:cd", "01:00:0c:00:00:00", "01:00:0c:cd:cd:cd", "00:e0:2b:00:00:00", "00:e0:2b:00:00:04", "00:e0:2b:00:00:06"]
+VENDORS = [
+    "01:00:0c:cc:cc:cc", "01:00:0c:cc:cc:cd", "01:00:0c:00:00:00", "01:00:0c:cd:cd:cd",
+    "00:e0:2b:00:00:00", "00:e0:2b:00:00:04", "00:e0:2b:00:00:06",
+]
 
 
 def address_steps() -> Iterator[Step]:
