@@ -10,7 +10,7 @@ from dataplane.counters cimport PortCounters
 from dataplane.frames.frame cimport Burst
 from dataplane.frames.pool cimport KeptFrame, Pool
 from dataplane.ports.port cimport PortDriver, TxBurst
-from dataplane.reasons cimport DROP_MIRRORS, PASS, Reason
+from dataplane.reasons cimport DROP_MIRRORS, DROP_PORT_DOWN, PASS, Reason
 from dataplane.tables.bindings cimport Bindings
 from dataplane.tables.event_ring cimport EVENTS_N, Event, EventRing, event_write
 from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_EFFECTIVE, FDB_LEARNED, FDB_PINNED, FDB_STATIC, Fdb
@@ -76,7 +76,7 @@ cdef struct PortState:
     uint8_t closed_reason        # PASS, or why no frame passes this port in either direction (`port_reckon`)
     VlanMembership vlan
     uint32_t frame_length_max    # octets with Ethernet header, without tag and FCS
-    uint8_t has_carrier          # somebody is at the other end; without it nothing is sent there
+    uint8_t deaf_reason          # PASS, or why no frame leaves by this port: closed, or nobody at the other end (`port_reckon`)
     uint8_t apart                # ports that share a bit never exchange frames: APART_ISOLATED, APART_UPLINK
     uint16_t horizon             # ports with the same number never exchange frames; the own index, or PORTS_MAX and more
     uint64_t sender_mac          # that `forged_transmits` compares with; 0: none yet (`port_reckon`)
@@ -88,6 +88,7 @@ cdef struct PortState:
     uint8_t reserved_passes      # RESERVED_* of policies/reserved_multicast.pxd
     PortCounters *counters
     # What only some frames ask.
+    uint8_t has_carrier          # somebody is at the other end
     uint32_t n_learned
     uint32_t max_macs
     uint64_t own_mac             # registered, or pinned; 0: none yet
@@ -197,6 +198,9 @@ cdef inline void port_reckon(PortState *port) noexcept nogil:
     port.closed_reason = port.admin_reason
     if port.closed_reason == PASS:
         port.closed_reason = DROP_MIRRORS if port.is_mirror_destination else port.blocked_reason
+    port.deaf_reason = port.closed_reason
+    if port.deaf_reason == PASS and not port.has_carrier:
+        port.deaf_reason = DROP_PORT_DOWN
 
 
 cdef inline void port_report(

@@ -60,6 +60,7 @@ cdef void hard_error(SwitchState *switch, PortState *port, int error) noexcept n
         return
     port.state = PORT_DOWN
     port.has_carrier = 0
+    port_reckon(port)
     if port.poll_fd >= 0:
         epoll_ctl(switch.epoll_fd, EPOLL_CTL_DEL, port.poll_fd, &event)
     write(switch.event_fd, &one, sizeof(one))

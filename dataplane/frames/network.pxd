@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
 from dataplane.frames.frame cimport TYPE_ARP, TYPE_IPV4, TYPE_IPV6, Frame, frame_pull, type_is_tag
-from dataplane.sys.compiler cimport load_be16, load_be64
+from dataplane.sys.compiler cimport load_be16, load_be64, vs_likely
 
 cdef enum:
     TYPE_RARP = 0x8035
@@ -118,8 +118,23 @@ cdef inline uint8_t network_walk_v6(Frame *frame, Network *network) noexcept nog
     return NETWORK_UNREADABLE
 
 
+cdef inline bint network_is_plain(const Frame *frame) noexcept nogil:
+    """Whether this is IPv4 without tags, options or fragments, whose first 8 octets of transport are private already."""
+    return (frame.header_length >= 42 and load_be16(frame.header + 12) == TYPE_IPV4 and frame.header[14] == 0x45
+            and load_be16(frame.header + 20) & 0x3FFF == 0)
+
+
 cdef inline void network_find(Frame *frame, Network *network) noexcept nogil:
     """Fill `network`; pulls what it reads."""
+    if vs_likely(network_is_plain(frame)):           # nearly all frames, and a shorter way to the same answer
+        network.reach = NETWORK_WHOLE
+        network.version = 4
+        network.protocol = frame.header[23]
+        network.is_fragment = 0
+        network.ethertype = TYPE_IPV4
+        network.at = 14
+        network.transport_at = 34
+        return
     memset(network, 0, sizeof(Network))
     if not network_begin(frame, network):
         network.reach = NETWORK_UNREADABLE

@@ -21,7 +21,7 @@ from dataplane.policies.split_horizon cimport split_horizon_egress
 from dataplane.policies.storm_control cimport storm_control_ingress, storm_control_unknown
 from dataplane.policies.vlan cimport vlan_egress, vlan_ingress, vlan_tci
 from dataplane.reasons cimport (
-    DROP_OVERSIZE, DROP_PORT_DOWN, DROP_SOURCE_ELSEWHERE, DROP_UNKNOWN_UNICAST, DROP_VLAN_EGRESS, PASS, Reason,
+    DROP_OVERSIZE, DROP_SOURCE_ELSEWHERE, DROP_UNKNOWN_UNICAST, DROP_VLAN_EGRESS, PASS, Reason,
 )
 from dataplane.state cimport (
     F_FORGED_TRANSMITS, F_GUARDS, F_STORM_CONTROL, POLICY_REJECT, UNKNOWN_DROP, PortState, SwitchState,
@@ -139,14 +139,12 @@ cdef inline Reason egress_chain(
         reason = isolated_egress(in_port, out_port)
     if reason != PASS:
         return reason
-    if out_port.closed_reason != PASS:
-        return out_port.closed_reason
-    if not out_port.has_carrier:
-        return DROP_PORT_DOWN
+    if vs_unlikely(out_port.deaf_reason != PASS):
+        return out_port.deaf_reason
     reason = vlan_egress(&out_port.vlan, frame, tagged)
     if vs_unlikely(reason != PASS):
         return private_vlan_reason(switch, frame.vid) if reason == DROP_VLAN_EGRESS else reason
     # Judged on what goes onto a wire: a super-frame is fine, the segments that it becomes must fit.
-    if frame_packet_length(frame) > out_port.frame_length_max:
+    if vs_unlikely(frame_packet_length(frame) > out_port.frame_length_max):
         return DROP_OVERSIZE
     return mac_changes_egress(out_port)

@@ -61,10 +61,10 @@ cdef inline Reason vlan_egress(const VlanMembership *vlan, const Frame *frame, b
     return DROP_VLAN_TAGGED if frame.flags & FRAME_TAG_INSIDE else PASS
 
 
-cdef inline uint16_t vlan_tci(const VlanMembership *vlan, const Frame *frame, uint16_t fid) noexcept nogil:
-    """The TCI to leave with, if tagged: the PCP and DEI as received; `fid` is the VLAN that the frame's one learns with."""
+cdef inline uint16_t vlan_tci(const VlanMembership *vlan, const Frame *frame, const uint16_t *fids) noexcept nogil:
+    """The TCI to leave with, if tagged: the PCP and DEI as received; `fids` says which VLAN each one learns with."""
     if vlan.transparent:
         return frame.tci
     if vs_unlikely(vlan.has_as_primary) and vlan_has(vlan.sets.as_primary, frame.vid):
-        return (frame.tci & 0xF000) | fid
+        return (frame.tci & 0xF000) | fids[frame.vid]
     return (frame.tci & 0xF000) | frame.vid

@@ -52,7 +52,7 @@ cdef inline Reason egress_copy(SwitchState *switch, PortState *in_port, PortStat
     cdef Reason reason = egress_chain(switch, in_port, out_port, frame, &tagged)
     if reason != PASS:
         return reason
-    tci = vlan_tci(&out_port.vlan, frame, switch.fids[frame.vid])
+    tci = vlan_tci(&out_port.vlan, frame, switch.fids)
     egress_put(switch, out_port, frame, tci, tagged)
     if vs_unlikely(out_port.features & (F_MAC_CHANGES_MONITOR | F_MIRRORS)):
         if out_port.features & F_MAC_CHANGES_MONITOR:
@@ -104,13 +104,14 @@ cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, Frame 
 
 
 cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *burst) noexcept nogil:
+    cdef bint is_mirrored = in_port.features & F_MIRRORS != 0, is_overheard = switch.n_promiscuous != 0
     cdef uint32_t i
     cdef Frame *frame
     for i in range(burst.n):
         frame = &burst.frames[i]
         if frame.reason != PASS:
             continue
-        if vs_unlikely(in_port.features & F_MIRRORS):
+        if vs_unlikely(is_mirrored):
             egress_mirror(switch, in_port.mirrors_ingress, frame, frame.tci, frame.flags & FRAME_TAGGED)
         if vs_likely(frame.out_port < PORTS_MAX):
             if switch.ports[frame.out_port] == NULL:
@@ -119,5 +120,5 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
                 frame.reason = egress_copy(switch, in_port, switch.ports[frame.out_port], frame)
         else:
             frame.reason = egress_flood(switch, in_port, frame)
-        if vs_unlikely(switch.n_promiscuous):
+        if vs_unlikely(is_overheard):
             egress_overhear(switch, in_port, frame)
