@@ -82,9 +82,17 @@ def test_a_stranger_with_a_leg_everywhere_breaks_every_negative(box):
 
 
 def plug_in_a_stranger(box: Deployed) -> None:
-    """A guest that bridges all there is; and ports that were isolated are not."""
-    domains = sorted({(port.switch, port.vlan.pvid) for port in box.topology.ports.values() if port.vlan.pvid is not None})
+    """A guest that bridges all there is; and ports that were isolated, or had a place in a private VLAN, are not."""
+    for place in ("port: isolated", "community: acme", "community: bolt"):
+        if box.stem == "private-vlan":
+            box.change(f"{{primary: 100, {place}}}", "{primary: 100, port: promiscuous}")
+    private = {vid for switch in box.topology.switches.values() for family in switch.private_vlans
+               for vid in (family.primary, *family.secondaries)}
+    domains = sorted({(port.switch, port.vlan.pvid) for port in box.topology.ports.values()
+                      if port.vlan.pvid is not None and port.vlan.pvid not in private})
+    if not domains:
+        return
     legs = ", ".join(f"leg{number}: {{switch: {switch}{f', vlan: {vid}' if vid else ''}}}"
                      for number, (switch, vid) in enumerate(domains))
-    box.change("isolated: true", "isolated: false", is_needed=False)
+    box.change("vswitch1, isolated: true", "vswitch1, isolated: false", is_needed=False)
     box.change("\nguests:\n", f"\nguests:\n  stranger: {{role: bridge, nics: {{{legs}}}}}\n")

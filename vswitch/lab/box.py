@@ -3,18 +3,21 @@
  box (all kernel objects of the topology)      network (one for each physical network)      station
    eth1, under the name that `interface:` has ─── veth ─── bridge ─── veth ─────────────────── eth0
 
-The bridge has no address, no IPv6, no spanning tree and no multicast snooping: it is a cable with several ends.
+The bridge has no address, no IPv6, no spanning tree and no multicast snooping: it is a cable with several ends.  Between
+it and a station with `vlan` stands an access port (`access_port.py`), with a TAP on the bridge's side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from vswitch.lab import netns
 from vswitch.lab.settings import address_lines, station_mac
 from vswitch.topology.model import PhysicalNetwork, Station, Topology
 
 BRIDGE = "wire"
+ACCESS_PORT = Path(__file__).parent / "access_port.py"
 HOST = "host"                          # what the box is called as a machine: the host whose ports may have addresses
 
 
@@ -58,7 +61,10 @@ def build_network(topology: Topology, network: PhysicalNetwork) -> None:
     for index, station in enumerate(network.stations.values()):
         if f"station{index}" not in there:
             other = station_namespace(topology.name, station)
-            netns.run_lines(namespace, _wire(f"station{index}", "eth0", other, mtu))
+            netns.run_lines(namespace, _wire(f"station{index}", "eth0", other, mtu, None if station.vlan else BRIDGE))
+            if station.vlan:
+                netns.run_lines(namespace, [f"tuntap add access{index} mode tap vnet_hdr",
+                                            f"link set access{index} mtu {mtu} master {BRIDGE} up"])
             netns.run_lines(other, [f"link set eth0 address {station_mac(topology, station)} up",
                                    *address_lines("eth0", station.addresses, station.routes)])
 
@@ -69,9 +75,16 @@ def _mtu(topology: Topology, network: PhysicalNetwork) -> int:
                         if uplink.physical_network == network.name and uplink.name in topology.ports)])
 
 
-def _wire(name: str, far_name: str, far_namespace: str, mtu: int) -> list[str]:
-    """A veth from this network's bridge to `far_name` in another namespace."""
+def _wire(name: str, far_name: str, far_namespace: str, mtu: int, master: str | None = BRIDGE) -> list[str]:
+    """A veth from this network, and its bridge, to `far_name` in another namespace."""
     return [
         f"link add {name} mtu {mtu} type veth peer name {far_name} mtu {mtu} netns {far_namespace}",
-        f"link set {name} master {BRIDGE} up",
+        f"link set {name} {f'master {master} ' if master else ''}up",
     ]
+
+
+def access_port_argv(topology: Topology, station: Station) -> list[str]:
+    """The process between the network's wire and a station that has a VLAN."""
+    index = list(topology.physical_networks[station.network].stations).index(station.name)
+    return ["ip", "netns", "exec", network_namespace(topology.name, station.network), "python3", "-I", "-S",
+            str(ACCESS_PORT), f"station{index}", f"access{index}", str(station.vlan), *map(str, station.hears)]

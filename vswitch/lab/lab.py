@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from vswitch.lab.job import Finished, Machine, finish
 from vswitch.lab.namespace_machine import NamespaceMachine, configure_guest, load_rules, start_services
 from vswitch.lab.qemu_machine import console_path, require_taps, start_guest, wait_for_guests
 from vswitch.lab.record import MachineRecord, Record, load_record
-from vswitch.topology.model import LabMode, Topology
+from vswitch.topology.model import LabMode, Station, Topology
 
 EXEC_S = 60.0
 
@@ -76,6 +77,8 @@ class Lab:
             if self._is_new(name, "namespace", namespace):
                 with self._forgotten_unless_started([name]):
                     load_rules(topology, station.run, namespace)
+                    if station.vlan:
+                        self._start_access_port(topology, station, name)
                     start_services(topology, name, station.run, self.record)
         if self.record.mode == "qemu":
             self._start_qemu(topology)
@@ -152,6 +155,12 @@ class Lab:
                 del self.record.machines[name]
             self.record.save()
             raise
+
+    def _start_access_port(self, topology: Topology, station: Station, name: str) -> None:
+        with Path(self.record.machines[name].folder, "access_port.log").open("ab") as log:
+            started = subprocess.Popen(box.access_port_argv(topology, station), stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log, start_new_session=True)
+        self.record.add_process(started.pid, name)
 
     def _start_namespaces(self, topology: Topology) -> None:
         for guest in topology.guests.values():

@@ -79,8 +79,11 @@ def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -
             _check_domains(name, [draft for draft in drafts if draft.guest == copy], mistakes)
     for network, network_keys in keys.physical_networks.items():
         for station, station_keys in (network_keys.stations or {}).items():
-            _check_routes(("physical_networks", network, "stations", station), station_keys.addresses or (),
-                          station_keys.routes or {}, mistakes)
+            path: Path = ("physical_networks", network, "stations", station)
+            _check_routes(path, station_keys.addresses or (), station_keys.routes or {}, mistakes)
+            if station_keys.hears and station_keys.vlan is None:
+                mistakes.add((*path, "hears"), "`hears` without `vlan`", "a station without a VLAN hears what has no tag",
+                             at_key=True)
 
 
 def _interface_path(draft: Draft) -> Path:

@@ -19,6 +19,7 @@ from vswitch.topology.model import (
     Uplink,
 )
 from vswitch.topology.settle import settle
+from vswitch.topology.vlan import expanded
 from vswitch.topology.vocabulary import RunKeys, TopologyKeys
 
 AGEING_S = 300                     # IEEE 802.1Q-2018 table 8-6, recommended
@@ -96,7 +97,7 @@ def _networks(keys: TopologyKeys) -> dict[str, PhysicalNetwork]:
     networks = {
         name: PhysicalNetwork(name, {
             station: Station(station, name, tuple(keys_.addresses or ()), tuple((keys_.routes or {}).items()),
-                             _run(keys_.run))
+                             _run(keys_.run), keys_.vlan, tuple(sorted(expanded(keys_.hears or []))))
             for station, keys_ in (network.stations or {}).items()
         })
         for name, network in keys.physical_networks.items()

@@ -20,8 +20,8 @@ def resolved(topology: Topology) -> dict[str, Any]:
         "name": topology.name,
         "physical_networks": {
             network.name: {"stations": {
-                station.name: _filled(addresses=list(station.addresses), routes=dict(station.routes),
-                                      run=_run(station.run))
+                station.name: _filled(vlan=station.vlan, hears=list(station.hears), addresses=list(station.addresses),
+                                      routes=dict(station.routes), run=_run(station.run))
                 for station in network.stations.values()
             }}
             for network in topology.physical_networks.values()

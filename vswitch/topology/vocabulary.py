@@ -241,8 +241,14 @@ class MirrorKeys(Keys):
 
 
 class StationKeys(Keys):
-    """A machine out there, on a physical network."""
+    """A machine out there, on a physical network.
 
+    With `vlan` it is behind an access port of that network's switch: the wire carries its frames with that tag.  `hears`
+    are further VLANs whose frames the port hands to it, as those of a private VLAN do.
+    """
+
+    vlan: Vid = ABSENT
+    hears: Vids = ABSENT
     addresses: list[Cidr] = ABSENT
     routes: dict[Destination, Gateway] = ABSENT
     run: RunKeys = ABSENT
