@@ -172,3 +172,13 @@ def test_private_vlans_that_contradict_themselves(before, after, spot, words):
 def test_an_uplink_s_trunk_may_carry_private_vlans():
     found = topology(PRIVATE.replace("eth1}", "eth1, vlan: {trunk: [20, 100-103]}}"))
     assert found.ports["u"].vlan == Vlan(None, (), ((20, 20), (100, 103)), True)
+
+
+def test_a_station_is_behind_an_access_port_of_its_network():
+    body = "physical_networks: {lan: {stations: {plain: {}, own: {vlan: 10}, private: {vlan: 102, hears: [100, 102-103]}}}}\n" \
+           "switches: {s1: {}}\n"
+    stations = topology(body).physical_networks["lan"].stations
+    assert {name: (station.vlan, station.hears) for name, station in stations.items()} == {
+        "plain": (None, ()), "own": (10, (10,)), "private": (102, (100, 102, 103))}
+    assert "`hears` without `vlan`" in mistake_at(HEAD + body.replace("plain: {}", "plain: {hears: [10]}"), "hears: [10]")
+    assert "4095 is reserved" in mistake_at(HEAD + body.replace("vlan: 10}", "vlan: 4095}"), "4095")

@@ -1,4 +1,4 @@
-"""`management-and-storage.yaml` beyond its expectations: jumbo frames on the storage network and nowhere else; tags on the wire."""
+"""`management-and-storage.yaml` beyond its expectations: jumbo frames on the storage network alone, and tags on the wire."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Runs inside the namespace of a physical network: an access port of that network's switch, for one station.
 
- NIC TAP VID [HEARD...]     what comes by NIC goes into TAP with the tag VID; what comes by TAP with VID, or a VID of
-                            HEARD, goes out of NIC without it; whatever else comes is dropped
+ NIC TAP VID HEARD...       what comes by NIC goes into TAP with the tag VID; what comes by TAP with a VID of HEARD goes
+                            out of NIC without it; whatever else comes is dropped
 
 Standard library only.  The kernel could do it, if it has 8021q or VLAN filtering of bridges; many a cloud kernel has
 neither.  Checksum and segmentation state goes along (struct virtio_net_hdr), so super-frames stay whole.
@@ -84,4 +84,4 @@ def run(nic: str, tap_name: str, vid: int, heard: "set[int]") -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2], int(sys.argv[3]), set(map(int, sys.argv[3:])))
+    run(sys.argv[1], sys.argv[2], int(sys.argv[3]), set(map(int, sys.argv[4:])))

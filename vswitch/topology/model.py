@@ -161,7 +161,7 @@ class Station:
     routes: tuple[tuple[str, str], ...] = ()
     run: Run = Run()
     vlan: int | None = None            # the tag that its frames have on the network's wires; None is no tag
-    hears: tuple[int, ...] = ()        # further VLANs that are handed to it
+    hears: tuple[int, ...] = ()        # the VLANs whose frames are handed to it
 
 
 @dataclass(frozen=True)

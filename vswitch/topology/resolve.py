@@ -20,7 +20,7 @@ from vswitch.topology.model import (
 )
 from vswitch.topology.settle import settle
 from vswitch.topology.vlan import expanded
-from vswitch.topology.vocabulary import RunKeys, TopologyKeys
+from vswitch.topology.vocabulary import RunKeys, StationKeys, TopologyKeys
 
 AGEING_S = 300                     # IEEE 802.1Q-2018 table 8-6, recommended
 
@@ -97,7 +97,7 @@ def _networks(keys: TopologyKeys) -> dict[str, PhysicalNetwork]:
     networks = {
         name: PhysicalNetwork(name, {
             station: Station(station, name, tuple(keys_.addresses or ()), tuple((keys_.routes or {}).items()),
-                             _run(keys_.run), keys_.vlan, tuple(sorted(expanded(keys_.hears or []))))
+                             _run(keys_.run), keys_.vlan, _hears(keys_))
             for station, keys_ in (network.stations or {}).items()
         })
         for name, network in keys.physical_networks.items()
@@ -106,6 +106,11 @@ def _networks(keys: TopologyKeys) -> dict[str, PhysicalNetwork]:
         network = uplink.physical_network or name
         networks.setdefault(network, PhysicalNetwork(network))
     return networks
+
+
+def _hears(keys: StationKeys) -> tuple[int, ...]:
+    own = [] if keys.vlan is None else [keys.vlan]
+    return tuple(sorted(expanded(keys.hears or own)))
 
 
 def _run(keys: RunKeys | None) -> Run:

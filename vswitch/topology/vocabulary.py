@@ -243,8 +243,8 @@ class MirrorKeys(Keys):
 class StationKeys(Keys):
     """A machine out there, on a physical network.
 
-    With `vlan` it is behind an access port of that network's switch: the wire carries its frames with that tag.  `hears`
-    are further VLANs whose frames the port hands to it, as those of a private VLAN do.
+    With `vlan` it is behind an access port of that network's switch: the wire carries its frames with that tag.  The
+    port hands it the frames of the VLANs that it `hears`; nothing written, of its own.
     """
 
     vlan: Vid = ABSENT
