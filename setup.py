@@ -21,6 +21,8 @@ LDFLAGS = ["-fsanitize=address,undefined"] if DEBUG else ["-Wl,-z,relro,-z,now"]
 
 HEADERS = sorted(glob("dataplane/**/*.pxd", recursive=True) + glob("dataplane/**/*.h", recursive=True))
 SOURCES = sorted(glob("dataplane/**/*.pyx", recursive=True))  # a new driver is a new file, nothing to register
+if os.environ.get("VSWITCH_BENCHES") == "1":  # the benches build their traffic generator in place; it is never installed
+    SOURCES += sorted(glob("benches/**/*.pyx", recursive=True))
 
 # Only here: an inline body in a .pxd obeys the global directives, never a `# cython:` line of the .pyx that cimports it.
 DIRECTIVES = {
