@@ -53,14 +53,14 @@ class Bed:
         return name
 
     def process(self, namespace: str, *argv: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start a program inside a namespace; it is ended with the bed."""
+        """Start a program inside a namespace; it is ended with the bed.  Its standard input stays open and silent."""
         with open(self.folder / "log", "ab") as log:
-            process = subprocess.Popen(["ip", "netns", "exec", namespace, *argv], stdin=subprocess.DEVNULL, stdout=log,
+            process = subprocess.Popen(["ip", "netns", "exec", namespace, *argv], stdin=subprocess.PIPE, stdout=log,
                                        stderr=log, start_new_session=True, env={**os.environ, **variables})
         self._stack.callback(end, process)
         return process
 
-    def guest(self, namespace: str, tap: str, *, queue: bool = False) -> int:
+    def guest(self, namespace: str, tap: str) -> int:
         """The character side of a TAP, as QEMU opens it: with a vnet header, without blocking."""
         fd = inside(namespace, lambda: taps.open_queue(tap, makes=False))
         self._stack.callback(os.close, fd)
@@ -68,6 +68,8 @@ class Bed:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
     if process.poll() is None:
         process.terminate()
         try:

@@ -9,7 +9,6 @@ import platform
 
 from benches.bed.bed import Bed, ip, run
 
-NAME = "Linux bridge"
 OPTIONS = "stp_state 0 mcast_snooping 0 forward_delay 0 nf_call_iptables 0"
 
 

@@ -16,13 +16,14 @@ from vswitch.host import netlink, shield, sockets, taps
 from vswitch.host.namespaces import inside
 from vswitch.plan.steps import PortAdd, SwitchStart, SwitchStop
 
-NAME = "vswitch"
 TOPOLOGY, SWITCH = "bench", "s1"
 _numbers = itertools.count()
 
 
 class Ours:
     """A switch in a namespace of its own."""
+
+    configuration = "one data plane; namespaces behind driver `tun`, guests' TAPs behind driver `packet`; learning on"
 
     def __init__(self, bed: Bed, **config: Any) -> None:
         self.bed = bed
@@ -69,6 +70,8 @@ class Ours:
 
     # What it is doing.
 
+    version = "this checkout"
+
     @property
     def plane(self) -> Plane:
         return self._supervisor.planes(TOPOLOGY)[0]
@@ -84,7 +87,7 @@ class Ours:
             total["tx_drops"] += sum(row["tx_drops"].values())
         return total
 
-    def worker_ns(self) -> int:
+    def cpu_ns(self) -> int:
         """CPU time of the whole data plane so far, in nanoseconds."""
         tasks = f"/proc/{self.plane.pid}/task"
         return sum(int(open(f"{tasks}/{task}/schedstat").read().split()[0]) for task in os.listdir(tasks))

@@ -6,7 +6,6 @@ import subprocess
 
 from benches.bed.bed import Bed, ip, run, wait_for
 
-NAME = "VDE2"
 
 
 class Vde:
@@ -16,7 +15,7 @@ class Vde:
         self.bed = bed
         self.host = bed.namespace("vde")
         self.folder = bed.folder / "vde"
-        bed.process(self.host, "vde_switch", "--sock", str(self.folder), "--nostdin", "--mgmt", str(bed.folder / "vde.mgmt"))
+        bed.process(self.host, "vde_switch", "--sock", str(self.folder))
         wait_for((self.folder / "ctl").exists, "vde_switch listens")
         self.n_ports = 0
 
