@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 from typing import Any
 
 from benches.bed import bed as beds
@@ -65,8 +66,12 @@ class Ours:
         inside(self.host, lambda: shield.shield(tap))
         inside(self.host, lambda: netlink.set_link(tap, state="up"))
         guest = self.bed.guest(self.host, tap)
-        self.add(tap, "packet", inside(self.host, lambda: sockets.open_packet(tap, is_promiscuous=False)), mtu=mtu, **config)
+        self.packet_port(tap, mtu=mtu, **config)
         return guest
+
+    def packet_port(self, interface: str, **config: Any) -> None:
+        """Driver `packet` on an interface that is there."""
+        self.add(interface, "packet", inside(self.host, lambda: sockets.open_packet(interface, is_promiscuous=False)), **config)
 
     # What it is doing.
 
@@ -88,6 +93,14 @@ class Ours:
         return total
 
     def cpu_ns(self) -> int:
-        """CPU time of the whole data plane so far, in nanoseconds."""
-        tasks = f"/proc/{self.plane.pid}/task"
-        return sum(int(open(f"{tasks}/{task}/schedstat").read().split()[0]) for task in os.listdir(tasks))
+        """CPU time of the whole data plane so far."""
+        return process_ns(self.plane.pid)
+
+    def resident_mib(self) -> float:
+        pages = int(Path(f"/proc/{self.plane.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def process_ns(pid: int) -> int:
+    """CPU time of all threads of a process so far, in nanoseconds."""
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())

@@ -43,8 +43,20 @@ cdef struct MemoryDevice:
     uint32_t *loop_order
     uint32_t n_loop
     uint32_t loop_at
+    uint32_t *loop_stations      # a destination's and a source's number for each frame, or NULL
+    uint32_t n_loop_stations     # frames that they are for
+    uint32_t loop_station_at
     int rx_error                 # errno to answer with, 0 for none
     int tx_error
+
+
+cdef inline void address_frame(uint8_t *header, const uint32_t *stations) noexcept nogil:
+    """Put the addresses 52:00:00:00:00:00 + number into a frame, destination first."""
+    cdef uint32_t i
+    for i in range(2):
+        store_be16(header + 6 * i, 0x5200)
+        store_be16(header + 6 * i + 2, <uint16_t>(stations[i] >> 16))
+        store_be16(header + 6 * i + 4, <uint16_t>(stations[i] & 0xFFFF))
 
 
 cdef int loop_rx(MemoryDevice *device, Burst *burst) noexcept nogil:
@@ -59,6 +71,8 @@ cdef int loop_rx(MemoryDevice *device, Burst *burst) noexcept nogil:
         at += 1
         frame = frame_begin(burst)
         copy_line(frame.header, octets)
+        if device.loop_stations != NULL:
+            address_frame(frame.header, &device.loop_stations[2 * (device.loop_station_at + i)])
         frame.header_length = HEADER_LINE
         frame.length = device.loop_length
         if device.loop_length > HEADER_LINE:
@@ -68,6 +82,8 @@ cdef int loop_rx(MemoryDevice *device, Burst *burst) noexcept nogil:
     if at == device.n_loop:
         at = 0
     device.loop_at = at
+    if device.loop_stations != NULL:
+        device.loop_station_at = (device.loop_station_at + BURST_MAX) % device.n_loop_stations
     return BURST_MAX
 
 
@@ -240,6 +256,17 @@ cdef class MemoryPort(Port):
             self.memory.loop_order[len(order) + i] = <uint32_t>order[i]
         self.memory.n_loop = <uint32_t>len(order)
 
+    def address(self, bytes stations):
+        """Give the frames of `loop` other addresses, in turn: `stations` holds a 32-bit number for the destination and one
+        for the source of each, for whole bursts."""
+        if len(stations) % (8 * BURST_MAX):
+            raise ValueError(f"stations for whole bursts of {BURST_MAX}")
+        free(self.memory.loop_stations)
+        self.memory.loop_stations = <uint32_t *>malloc(len(stations))
+        memcpy(self.memory.loop_stations, <const uint8_t *>stations, len(stations))
+        self.memory.n_loop_stations = <uint32_t>(len(stations) // 8)
+        self.memory.loop_station_at = 0
+
     def count_only(self):
         """Take every frame and keep only their number (see the port's counters)."""
         self.memory.counts_only = 1
@@ -260,3 +287,4 @@ cdef class MemoryPort(Port):
         free(self.memory.tx)
         free(self.memory.loop_buffers)
         free(self.memory.loop_order)
+        free(self.memory.loop_stations)
