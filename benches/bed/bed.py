@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -52,11 +52,12 @@ class Bed:
         ip(name, "link set lo up")
         return name
 
-    def process(self, namespace: str, *argv: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start a program inside a namespace; it is ended with the bed.  Its standard input stays open and silent."""
+    def process(self, namespace: str, *argv: str, fds: Sequence[int] = (), **variables: str) -> subprocess.Popen[bytes]:
+        """Start a program inside a namespace ("": ours); it is ended with the bed.  Its standard input stays open and silent."""
+        inside_it = ["ip", "netns", "exec", namespace] if namespace else []
         with open(self.folder / "log", "ab") as log:
-            process = subprocess.Popen(["ip", "netns", "exec", namespace, *argv], stdin=subprocess.PIPE, stdout=log,
-                                       stderr=log, start_new_session=True, env={**os.environ, **variables})
+            process = subprocess.Popen([*inside_it, *argv], stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=fds,
+                                       start_new_session=True, env={**os.environ, **variables})
         self._stack.callback(end, process)
         return process
 
