@@ -18,6 +18,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -49,14 +50,37 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code if isinstance(error, VswitchError) else 1)
 
 
+class Server(uvicorn.Server):
+    """Sleeps until it is to end; uvicorn's own loop looks ten times a second, which is most of what an idle vswitchd did."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop = asyncio.get_running_loop()
+        self._ends = asyncio.Event()
+
+    def end(self) -> None:
+        """Also from a signal's handler: the loop notices even while it sleeps."""
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._ends.set)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.end()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._ends.wait()
+
+
 async def _serve(places: Places, is_on_demand: bool) -> None:
     # uvicorn ends its loop at these and then raises them once more, for us; we end in our own way.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, frame: None)
     daemon = Daemon(places, host)
     daemon.begin()
-    config = uvicorn.Config(make_app(daemon), log_config=None, log_level="warning", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(make_app(daemon), log_config=None, log_level="warning", access_log=False, lifespan="off",
+                            date_header=False)
+    server = Server(config)
     door = listener(places)
     watch = asyncio.create_task(_end_when_idle(daemon, server)) if is_on_demand else None
     log.info("ready at %s", places.socket)
@@ -69,11 +93,11 @@ async def _serve(places: Places, is_on_demand: bool) -> None:
         daemon.end()
 
 
-async def _end_when_idle(daemon: Daemon, server: uvicorn.Server) -> None:
+async def _end_when_idle(daemon: Daemon, server: Server) -> None:
     while not daemon.is_idle:
         await asyncio.sleep(LOOK_S)
     log.info("nothing is up and nobody asks: the end")
-    server.should_exit = True
+    server.end()
 
 
 @contextlib.contextmanager
