@@ -42,12 +42,12 @@ test-long: $(BUILT)
 
 bench: $(BUILT)
 	@tools/debian-packages $(BENCH_PACKAGES)
-	@$(VENV)/bin/pip install -q matplotlib scapy
+	@$(VENV)/bin/pip install -q "matplotlib>=3.8,<4"
 	$(RUN) -m benches $(if $(ONLY),--only $(ONLY))
 
 bench-full: $(BUILT)
 	@tools/debian-packages $(BENCH_PACKAGES)
-	@$(VENV)/bin/pip install -q matplotlib scapy
+	@$(VENV)/bin/pip install -q "matplotlib>=3.8,<4"
 	$(RUN) -m benches --full
 
 # A debug build after a release build in the same folder changes nothing, so it has a folder of its own, made anew.

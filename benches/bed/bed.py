@@ -117,7 +117,8 @@ def remove_leftovers() -> None:
     for path in NETNS.glob(f"{PREFIX}-*"):
         found = re.match(rf"{PREFIX}-(\d+)-", path.name)
         if found and not Path("/proc", found[1]).exists():
-            for pid in subprocess.run(["ip", "netns", "pids", path.name], capture_output=True, text=True, check=False).stdout.split():
+            held = subprocess.run(["ip", "netns", "pids", path.name], capture_output=True, text=True, check=False)
+            for pid in held.stdout.split():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
             subprocess.run(["ip", "netns", "delete", path.name], check=False)

@@ -40,7 +40,8 @@ class Emulated:
         initramfs = folder / "initramfs"
         initramfs.write_bytes(made.initramfs.read_bytes() + _own_archive(name, nics))
         self.machine = ConsoleMachine(name, folder / "agent.sock")
-        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-nographic", "-accel", "tcg,thread=multi", "-m", str(MEMORY_MIB),
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-nographic", "-accel", "tcg,thread=multi",
+                "-m", str(MEMORY_MIB),
                 "-kernel", str(made.kernel), "-initrd", str(initramfs),
                 "-append", "console=ttyS0 quiet panic=1 net.ifnames=0 mitigations=off", "-no-reboot",
                 "-serial", "null", "-serial", f"unix:{folder}/agent.sock,server=on,wait=off"]

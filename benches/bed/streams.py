@@ -24,7 +24,8 @@ def tcp_stream(source: str, sink: str, address: str, seconds: int = STREAM_S) ->
     server = subprocess.Popen(["ip", "netns", "exec", sink, "iperf3", "-s", "-1", "-p", str(PORT)], stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: f":{PORT}" in run(sink, "ss", "-Hltn"), "iperf3 listens")
-        told = json.loads(run(source, "timeout", str(seconds + 15), "iperf3", "-c", address, "-p", str(PORT), "-t", str(seconds), "-J"))
+        told = json.loads(run(source, "timeout", str(seconds + 15),
+                              "iperf3", "-c", address, "-p", str(PORT), "-t", str(seconds), "-J"))
         server.wait(5)
     finally:
         server.kill()

@@ -27,8 +27,7 @@ def plot(records: Sequence[Record]) -> None:
         axes.plot(record.ship, at, marker="|", markersize=13, color=MARK)
         if record.aim:
             axes.plot(record.aim, at, marker="|", markersize=13, color=MARK, alpha=0.35)
-    axes.set_yticks(range(len(rows)), [f"{record.case}  vs  {record.peer}" + (" (less is better)" if record.better == "lower" else "")
-                                       for record in rows], fontsize=8)
+    axes.set_yticks(range(len(rows)), [_label(record) for record in rows], fontsize=8)
     axes.axvline(1, color=MARK, linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlabel("ours to theirs; mark: what it must reach, pale mark: what it should")
@@ -38,3 +37,7 @@ def plot(records: Sequence[Record]) -> None:
     for ending in ("png", "svg"):
         figure.savefig(RESULTS / f"ratios.{ending}", dpi=130)
     pyplot.close(figure)
+
+
+def _label(record: Record) -> str:
+    return f"{record.case}  vs  {record.peer}" + (" (less is better)" if record.better == "lower" else "")

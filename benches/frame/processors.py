@@ -12,7 +12,7 @@ from typing import Protocol
 from benches.bed import generator
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-BUSY = (0, 1, 2, 5, 6)                 # of /proc/stat: user, nice, system, irq, softirq; guests are in user, stolen time is nobody's
+BUSY = (0, 1, 2, 5, 6)                 # of /proc/stat: user, nice, system, irq, softirq; stolen time is nobody's
 Metrics = dict[str, float]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from benches.frame.processors import Metrics
 from benches.frame.records import Record, make_record
@@ -71,12 +70,18 @@ def column(trials: Sequence[Metrics], key: str, scale: float = 1.0) -> list[floa
     return [metrics[key] * scale for metrics in trials]
 
 
-def table(records: Sequence[Any]) -> str:
+def table(records: Sequence[Record]) -> str:
     """The records as one table of text."""
-    head = ["case", "against", "ours", "theirs", "unit", "ratio", "±", "ship", "aim", ""]
-    rows = [[record.case, record.peer or "-", f"{record.ours:g}", "-" if record.theirs is None else f"{record.theirs:g}", record.unit,
-             "-" if record.ratio is None else f"{record.ratio:.2f}", f"{record.spread:.0%}",
-             *("-" if target is None else f"{'>=' if record.better == 'higher' else '<='} {target:g}" for target in (record.ship, record.aim)),
-             {True: "✓", False: "✗", None: ""}[record.reaches(record.ship)]] for record in records]
-    widths = [max(len(row[at]) for row in [head, *rows]) for at in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows])
+    rows = [["case", "against", "ours", "theirs", "unit", "ratio", "±", "ship", "aim", ""], *(_row(record) for record in records)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _row(record: Record) -> list[str]:
+    bound = ">=" if record.better == "higher" else "<="
+    return [
+        record.case, record.peer or "-", f"{record.ours:g}", "-" if record.theirs is None else f"{record.theirs:g}", record.unit,
+        "-" if record.ratio is None else f"{record.ratio:.2f}", f"{record.spread:.0%}",
+        *("-" if target is None else f"{bound} {target:g}" for target in (record.ship, record.aim)),
+        {True: "✓", False: "✗", None: ""}[record.reaches(record.ship)],
+    ]

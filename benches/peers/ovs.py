@@ -31,7 +31,7 @@ class Ovs:
     @property
     def version(self) -> str:
         text = subprocess.run([DPDK if self.tso else PLAIN, "--version"], capture_output=True, text=True, check=True).stdout
-        return " ".join(re.findall(r"Open vSwitch\) ([\d.]+)|(DPDK [\d.]+)", text.replace("\n", " "))[0]).strip() or text.split("\n")[0]
+        return ", ".join(re.findall(r"(?<=vSwitch\) )[\d.]+|DPDK [\d.]+", text))
 
     @property
     def configuration(self) -> str:

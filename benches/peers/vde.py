@@ -7,7 +7,6 @@ import subprocess
 from benches.bed.bed import Bed, ip, run, wait_for
 
 
-
 class Vde:
     configuration = "vde_switch; vde_plug2tap for each TAP"
 

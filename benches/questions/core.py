@@ -10,10 +10,11 @@ import random
 import time
 from typing import Any
 
+from dataplane.switch import Switch
+
 from benches.bed.frames import address, frame
 from benches.frame.processors import Metrics, tsc_hz
 from benches.frame.run import Run
-from dataplane.switch import Switch
 
 BUFFERS, MACS, ROUNDS_OF_64 = 4096, 1000, 20000
 POLICIES: dict[str, Any] = {

@@ -10,10 +10,11 @@ import random
 import time
 from array import array
 
+from dataplane.switch import Switch
+
 from benches.bed.frames import address, frame
 from benches.frame.processors import Metrics, tsc_hz
 from benches.frame.run import Run
-from dataplane.switch import Switch
 
 BUFFERS, ROUNDS_OF_64 = 4096, 20000
 FEW, TARGETS = 1000, {"64 k": (65536, 0.85, 0.95), "1 M": (1 << 20, 0.7, 0.9)}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 
+from dataplane.switch import Switch
+
 from benches.bed.frames import address, frame
-from benches.frame.run import Run
+from benches.frame.run import Run, column
 from benches.questions.core import BUFFERS, MACS, learned, spin
 from benches.questions.core_macs import crowded
 from benches.questions.core_macs import spin as spin_crowd
-from dataplane.switch import Switch
 
 PORTS = (2, 8, 32, 64)
 STATIONS = (1000, 8192, 65536, 262144, 1 << 20)
@@ -24,16 +25,18 @@ def ask(run: Run) -> None:
     for n in PORTS:
         switch = learned(n)
         trials = run.rounds({f"{n} ports": lambda switch=switch, n=n: spin(switch, n)})
-        run.record(f"growth: {n:4} ports", "cycles per frame", "TSC cycles", "lower", [trial["cycles"] for trial in trials[f"{n} ports"]])
+        run.record(f"growth: {n:4} ports", "cycles per frame", "TSC cycles", "lower",
+                   column(trials[f"{n} ports"], "cycles"))
     for n in STATIONS:
         crowd = crowded(n)
         trials = run.rounds({f"{n} stations": lambda crowd=crowd: spin_crowd(crowd)})
         run.record(f"growth: {n:7} stations", "cycles per frame", "TSC cycles", "lower",
-                   [trial["cycles"] for trial in trials[f"{n} stations"]])
+                   column(trials[f"{n} stations"], "cycles"))
     for n in VLANS:
         trunk = trunked(n)
         trials = run.rounds({f"{n} VLANs": lambda trunk=trunk: spin(trunk, 2)})
-        run.record(f"growth: {n:4} VLANs", "cycles per frame", "TSC cycles", "lower", [trial["cycles"] for trial in trials[f"{n} VLANs"]])
+        run.record(f"growth: {n:4} VLANs", "cycles per frame", "TSC cycles", "lower",
+                   column(trials[f"{n} VLANs"], "cycles"))
 
 
 def trunked(n_vlans: int) -> Switch:

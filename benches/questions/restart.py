@@ -16,7 +16,7 @@ from benches.bed.bed import bed, wait_for
 from benches.bed.frames import address, frame
 from benches.bed.product import Product
 from benches.frame.processors import Metrics
-from benches.frame.run import Run
+from benches.frame.run import Run, column
 
 RATE, TRIAL_S, AT_S = 1000, 2.0, 0.7
 TOPOLOGY = """
@@ -56,4 +56,4 @@ def ask(run: Run) -> None:
                 wait_for(product.client.answers, "vswitchd answers")
                 time.sleep(5.5)                        # a data plane that dies again at once would be replaced more slowly
             run.say(f"{name}: {trials}")
-            run.record(f"restart: {name} killed", "longest silence", "ms", "lower", [trial["silence_ms"] for trial in trials], ship=ship)
+            run.record(f"restart: {name} killed", "longest silence", "ms", "lower", column(trials, "silence_ms"), ship=ship)

@@ -24,7 +24,8 @@ def ask(run: Run) -> None:
             introduce(pair)
         for size in SIZES:
             found = {name: search(pair, size) for name, pair in made.items()}
-            run.say(f"{size} octets, zero loss: " + ", ".join(f"{name} {rate / 1e6:.3f} Mpps" for name, (rate, _) in found.items()))
+            run.say(f"{size} octets, zero loss: " + ", ".join(
+                f"{name} {rate / 1e6:.3f} Mpps" for name, (rate, _) in found.items()))
             for peer in (BRIDGE, OVS):
                 run.record(f"rfc2544 {size} zero loss", "rate without loss", "Mpps", "higher", [found[OURS][0] / 1e6], peer=peer,
                            theirs=[found[peer][0] / 1e6])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from array import array
 
+from dataplane.switch import Switch
+
 from benches.bed.frames import address, frame
 from benches.frame.processors import Metrics
 from benches.frame.run import Run
-from dataplane.switch import Switch
 
 CAPACITIES = (8192, 65536, 1 << 20)
 BURST = 64

@@ -1,4 +1,4 @@
-"""One TCP stream between two namespaces keeps nine tenths of what the kernel's bridge gives it, and leaves user-space switches behind.
+"""One TCP stream between two namespaces keeps nine tenths of the bridge's rate, and leaves user-space switches behind.
 
 A super-frame of up to 64 KiB crosses the switch as one frame: one read, one write, no checksum computed.  The bridge hands
 over a pointer where we copy twice.

@@ -1,4 +1,4 @@
-"""Datagrams of 1400 octets between namespaces are at least two and a half times as fast when they cross the switch forty at a time.
+"""Datagrams of 1400 octets between namespaces are 2.5 times as fast when they cross the switch forty at a time.
 
 The sender hands the kernel 56 KB with UDP_SEGMENT, the receiver takes them with UDP_GRO.  With USO the bundle crosses the
 switch as one frame; without, the kernel cuts it before us.
