@@ -8,3 +8,5 @@ cdef class AttachedPort:
     cdef readonly dict config
     cdef readonly Port driver
     cdef PortState *state            # owned
+    cdef listen(self, int epoll_fd)
+    cdef unlisten(self, int epoll_fd)

@@ -6,8 +6,10 @@ from libc.stdlib cimport free
 
 from dataplane.ports.port cimport Port
 from dataplane.reasons cimport PASS
+from dataplane.settings cimport settings_fill
 from dataplane.state cimport PORT_DOWN, PORT_UP, PORTS_MAX, PortState
 from dataplane.sys.compiler cimport allocate_lines
+from dataplane.sys.epoll cimport EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, epoll_ctl, epoll_event
 
 import errno
 
@@ -48,6 +50,25 @@ cdef class AttachedPort:
         self.state = <PortState *>allocate_lines(sizeof(PortState))
         if self.state == NULL:
             raise MemoryError
+        settings_fill(self.state, config)
+        self.state.index = self.state.horizon = self.state.sibling = config["index"]
+        self.state.driver = driver.driver
+        self.state.device = driver.device
+        self.state.poll_fd = driver.poll_fd
+        self.state.state = PORT_UP
+
+    cdef listen(self, int epoll_fd):
+        """Have the worker woken when the device has something to read."""
+        cdef epoll_event event
+        event.events = EPOLLIN
+        event.data.u64 = self.state.index
+        if self.state.poll_fd >= 0 and epoll_ctl(epoll_fd, EPOLL_CTL_ADD, self.state.poll_fd, &event):
+            raise OSError(errno.EIO, "epoll_ctl", self.config["name"])
+
+    cdef unlisten(self, int epoll_fd):
+        cdef epoll_event event
+        if self.state.poll_fd >= 0 and self.state.state != PORT_DOWN:
+            epoll_ctl(epoll_fd, EPOLL_CTL_DEL, self.state.poll_fd, &event)
 
     def as_listed(self):
         """What messages.py says of a port in the answer to `ports`."""

@@ -12,6 +12,7 @@ from libc.stdlib cimport free, malloc
 
 from dataplane.commands cimport DriverCommand, command_driver, command_stop
 from dataplane.events cimport events_open
+from dataplane.frames.frame cimport Frame
 from dataplane.frames.pool cimport Buffer, KeptFrame, Pool
 from dataplane.ports.port cimport DeviceChange, Gate
 from dataplane.state cimport NEVER_NS, PORT_DOWN, PORTS_MAX, Command, PortState, SwitchState
@@ -24,6 +25,8 @@ from dataplane.worker cimport WAKE, drain_queue, serve_port, worker_reopen, work
 cdef enum:
     POOL_BUFFERS = 4096          # 8 MiB, touched only when used
     POOL_FRAMES = 4096
+
+assert sizeof(Frame) == 64, "a frame descriptor is one cache line"
 
 
 cdef int pool_open(Pool *pool) except -1:

@@ -18,15 +18,13 @@ from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
 from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list, fdb_unfix
 from dataplane.flooding cimport Flooding
-from dataplane.frames.frame cimport Frame
 from dataplane.ports.port cimport Port
 from dataplane.relations cimport relate, share_learning
 from dataplane.runner cimport Runner, WorkerGate
 from dataplane.settings cimport settings_fill
 from dataplane.shared_tables cimport SharedTables
-from dataplane.state cimport PORT_DOWN, PORT_UP, PortState, SwitchState
+from dataplane.state cimport PortState, SwitchState
 from dataplane.sys.compiler cimport allocate_lines, is_debug_build
-from dataplane.sys.epoll cimport EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, epoll_ctl, epoll_event
 
 from dataplane.attached import driver_open, free_index
 from dataplane.configuration import config_merged, fixed_addresses, refuse_taken, vlans_of
@@ -35,8 +33,6 @@ from dataplane.relations import check_mirrors
 
 cdef enum:
     SPIN_US_MAX = 50             # polling is rationed
-
-assert sizeof(Frame) == 64, "a frame descriptor is one cache line"
 
 DEBUG = bool(is_debug_build())
 
@@ -94,13 +90,6 @@ cdef class Switch:
 
     cdef _attach(self, dict config, Port driver):
         cdef AttachedPort port = AttachedPort(config, driver)
-        settings_fill(port.state, config)
-        port.state.index = config["index"]
-        port.state.driver = driver.driver
-        port.state.device = driver.device
-        port.state.poll_fd = driver.poll_fd
-        port.state.state = PORT_UP
-        port.state.horizon = port.state.sibling = port.state.index
         port.state.counters = self.tables.counters_of(port.state.index)
         driver.gate = WorkerGate(self.runner)
         self.runner.call(command_add, port.state)
@@ -111,19 +100,10 @@ cdef class Switch:
             self._relate()
             self._fix(port)
             self._regroup(config["name"], set(), vlans_of(config["vlan"]))
-            self._listen(port)
+            port.listen(self.switch.epoll_fd)
         except BaseException:
             self.port_remove(config["name"])
             raise
-
-    cdef _listen(self, AttachedPort port):
-        cdef epoll_event event
-        if port.state.poll_fd < 0:
-            return
-        event.events = EPOLLIN
-        event.data.u64 = port.state.index
-        if epoll_ctl(self.switch.epoll_fd, EPOLL_CTL_ADD, port.state.poll_fd, &event):
-            raise OSError(errno.EIO, "epoll_ctl", port.config["name"])
 
     def port_set(self, config):
         """Change a port while frames flow; everything but its name, index and driver."""
@@ -171,10 +151,8 @@ cdef class Switch:
 
     def port_remove(self, name):
         cdef AttachedPort port = self._attached(name)
-        cdef epoll_event event
         self._regroup(name, vlans_of(port.config["vlan"]), set())
-        if port.state.poll_fd >= 0 and port.state.state != PORT_DOWN:
-            epoll_ctl(self.switch.epoll_fd, EPOLL_CTL_DEL, port.state.poll_fd, &event)
+        port.unlisten(self.switch.epoll_fd)
         del self.attached[name]
         self._relate()
         self.runner.call(command_remove, port.state)
