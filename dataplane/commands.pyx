@@ -11,7 +11,7 @@ from dataplane.state cimport (
     LEARNING_FIRST, POLICY_REJECT, PORT_DOWN, PORTS_MAX, STORM_KINDS, PortState, SwitchState, port_reckon,
 )
 from dataplane.sys.compiler cimport counter_add
-from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
 from dataplane.tables.flood_groups cimport FloodGroup
 from dataplane.worker cimport flush_entries, release_queue
 
