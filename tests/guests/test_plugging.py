@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.boxed import boxed
+from tests.support.frames import BROADCAST, A, frame
 from tests.support.own_qemu import OwnQemu, own_qemus
 from tests.support.planes import eventually
 
 pytestmark = pytest.mark.qemu
 
-NAME = f"p{os.getpid()}"
+NAME, TAP = f"p{os.getpid()}", "alice-eth0"
 TOPOLOGY = f"""\
 schema: vswitch/v1
 name: {NAME}
@@ -57,3 +63,55 @@ def test_a_guest_is_attached_protected_and_unplugged():
             box.ip("link", "delete", "qemu7")
             assert bob.spins()
         assert not box.interfaces()
+
+
+@contextlib.contextmanager
+def paused_qemu(box, netdev: str) -> Iterator[int]:
+    """A QEMU that has opened its TAP and stands still; its process."""
+    qemu = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-m", "16",
+            "-netdev", f"tap,id=n,{netdev}", "-device", "virtio-net-pci,netdev=n,romfile="]
+    running = subprocess.Popen(["ip", "netns", "exec", box.namespace, *qemu], stdin=subprocess.DEVNULL)
+    try:
+        yield running.pid
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_a_misspelt_name_makes_a_tap_that_is_shown_as_foreign():
+    with boxed() as box:
+        box.up(TOPOLOGY)
+        with paused_qemu(box, "ifname=alice-eht0,script=no,downscript=no"):
+            eventually(lambda: "alice-eht0" in box.interfaces(), 20)
+            shown = box.vswitch("ls").stdout
+            assert re.search(r"^alice-eht0 .*a TAP that vswitch did not make; no switch serves it$", shown, re.MULTILINE)
+            assert box.port("alice.eth0")["state"] == "no-carrier"
+        with paused_qemu(box, "ifname=alice-eth0,script=no,downscript=no"):      # the control: spelt as it is
+            eventually(lambda: box.port("alice.eth0")["state"] == "up", 20)
+            assert "foreign" not in box.vswitch("ls").stdout.lower()
+
+
+def test_the_bridge_of_debians_qemu_ifup_is_kept_out_of_a_guest():
+    """Without script=no QEMU has /etc/qemu-ifup put the TAP into the bridge that the default route leads by."""
+    def sent_into_the_guest(payload: bytes) -> int:
+        before = box.link(TAP)["stats64"]["tx"]["packets"]
+        box.inside(lambda: broadcast("br0", payload))
+        return box.link(TAP)["stats64"]["tx"]["packets"] - before
+
+    with boxed() as box:
+        box.up(TOPOLOGY)
+        for line in ("link add br0 type bridge forward_delay 0 mcast_snooping 0", "link set br0 addrgenmode none up",
+                     "addr add 192.0.2.1/24 dev br0", "route add default via 192.0.2.254"):
+            box.ip(*line.split())
+        with paused_qemu(box, f"ifname={TAP}"):
+            eventually(lambda: box.link(TAP).get("master") == "br0", 20)
+            assert sent_into_the_guest(b"bridge") == 0
+            # The control: without the filters the bridge's frame is in the guest's TAP.
+            subprocess.run(["tc", "-n", box.namespace, "qdisc", "delete", "dev", TAP, "clsact"], check=True)
+            assert sent_into_the_guest(b"bridge") == 1
+
+
+def broadcast(interface: str, payload: bytes) -> bool:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+        sender.bind((interface, 0))
+        return sender.send(frame(BROADCAST, A, payload=payload.ljust(46, b"\0"))) > 0

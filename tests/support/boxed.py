@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import fcntl
 import itertools
+import json
 import os
 import select
 import signal
@@ -77,6 +78,11 @@ class Box:
 
     def ip(self, *words: str) -> str:
         return subprocess.run(["ip", "-n", self.namespace, *words], capture_output=True, text=True, check=True).stdout
+
+    def link(self, interface: str) -> dict[str, Any]:
+        """All that ip(8) knows of an interface."""
+        shown: dict[str, Any] = json.loads(self.ip("-j", "-s", "-s", "link", "show", interface))[0]
+        return shown
 
     def interfaces(self) -> set[str]:
         return {line.split(": ")[1].split("@")[0] for line in self.ip("-o", "link").splitlines()} - {"lo"}
