@@ -22,9 +22,16 @@ switches:
   s1: {uplinks: [adapter]}
 guests:
   alice: {switch: s1, addresses: [10.0.0.1/24]}
-  bob: {switch: s1, addresses: [10.0.0.2/24], run: {nftables: bob.nft}}
+  bob: {switch: s1, addresses: [10.0.0.2/24], run: {nftables: bob.nft, commands: [sleep 600]}}
 """
-RULES = "add table inet rules\n"
+RULES = """\
+table inet filter {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        tcp dport 1 drop
+    }
+}
+"""
 
 
 def namespaces(name: str) -> list[str]:
@@ -75,6 +82,20 @@ def test_a_guest_that_could_not_be_started_is_started_whole_the_next_time(box):
     assert box.pings("alice", "10.0.0.7")
     box.file.write_text(text)
     box.run("up", str(box.file), "--lab")
+
+
+def test_a_lab_that_was_stopped_is_played_anew(box):
+    """As when `down` ends the guests and is then refused: the next `up` is not to take them for running."""
+    def played() -> tuple[bytes, int]:
+        bobs = [process for process in box.lab.record.processes if process.machine == "bob"]
+        return box.lab.exec("bob", ["nft", "list", "ruleset"])[1], len(bobs)
+
+    before = played()
+    assert before[1] == 1
+    box.lab.stop()
+    box.deploy()
+    assert played() == before
+    assert box.pings("alice", "10.0.0.2")
 
 
 def test_a_failed_change_leaves_a_lab_that_was_up_as_it_was(box):

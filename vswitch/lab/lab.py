@@ -86,8 +86,10 @@ class Lab:
             self._start_namespaces(topology)
 
     def stop(self) -> None:
-        """End every process of the lab."""
+        """End every process of the lab; start() would play all its machines anew."""
         self.record.end_processes()
+        self.record.machines.clear()
+        self.record.save()
 
     def remove(self) -> None:
         """Remove the namespaces, and the record last."""

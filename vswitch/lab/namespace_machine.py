@@ -45,8 +45,10 @@ def configure_guest(topology: Topology, guest: Guest, namespace: str, box: str, 
 
 
 def load_rules(topology: Topology, run: Run, namespace: str) -> None:
+    """Exactly the rules of the file; what an earlier start has left would stand beside them."""
     rules = nftables_text(topology, run)
     if rules:
+        netns.run_inside(namespace, ["nft", "flush", "ruleset"])
         netns.run_inside(namespace, ["nft", "-f", "-"], rules)
 
 
