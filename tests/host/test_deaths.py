@@ -1,4 +1,4 @@
-"""Either side can die: numbered frames go on, and no guest notices; the gap is printed (`make bench` holds it to its limit)."""
+"""Either side can die: numbered frames go on, and no guest notices; the gap is printed."""
 
 from __future__ import annotations
 
