@@ -69,6 +69,8 @@ class World:
         return port["state"], port["why"]
 
     def crosses(self, source, destination, octets):
+        """Whether a frame arrives; a port carries frames a moment after its guest's last word was acknowledged."""
+        eventually(lambda: all(self.plane.ports[name].config["carrier"] for name in (source, destination)))
         self.guests[source].send(octets)
         return eventually(self.guests[destination].frames) == [octets]
 
