@@ -5,13 +5,14 @@ QEMU opens the TAP that `vswitch up` made, so neither may bring its own scripts 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from vswitch.errors import UsageError
 from vswitch.topology.mac import derived_mac
 from vswitch.topology.mistakes import did_you_mean
-from vswitch.topology.model import Port, Topology
+from vswitch.topology.model import Port, Socket, Topology
 
 MACHINE_ID = Path("/etc/machine-id")
 
@@ -44,6 +45,8 @@ def mac_of(topology: Topology, port: Port) -> str:
 
 def qemu_arguments(topology: Topology, port: Port) -> list[str]:
     """QEMU's arguments for one port; `queues` must match how the TAP was made."""
+    if port.socket is not None:
+        return _shared_memory_arguments(topology, port, port.socket)
     queues = port.tap.queues if port.tap else 1
     netdev = f"tap,id={port.interface},ifname={port.interface},script=no,downscript=no"
     device = f"virtio-net-pci,netdev={port.interface},mac={mac_of(topology, port)}"
@@ -55,8 +58,30 @@ def qemu_arguments(topology: Topology, port: Port) -> list[str]:
     return ["-netdev", netdev, "-device", device]
 
 
+def _shared_memory_arguments(topology: Topology, port: Port, socket: Socket) -> list[str]:
+    """QEMU's arguments for `attach: vhost_user`; the guest's memory is shared, and its size is the user's to set."""
+    name = f"{port.guest}-{port.nic}"
+    side = "server=on,wait=off" if socket.listen == "qemu" else "reconnect=1"
+    device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)}"
+    if port.mtu != 1500:
+        device += f",host_mtu={port.mtu}"
+    return ["-chardev", f"socket,id={name}-socket,path={socket.path},{side}",
+            "-netdev", f"vhost-user,id={name},chardev={name}-socket", "-device", device]
+
+
+def shared_memory(topology: Topology, guest: str) -> list[str]:
+    """What a guest needs once, if one of its ports shares memory: of the size that its `-m` has."""
+    ports = [topology.ports[name] for name in topology.guests[guest].ports]
+    if not any(port.socket for port in ports):
+        return []
+    size = re.sub(r"i?B$", "", topology.guests[guest].run.memory or "SIZE")
+    return ["-object", f"memory-backend-memfd,id=memory,size={size},share=on", "-machine", "memory-backend=memory"]
+
+
 def libvirt_xml(topology: Topology, port: Port) -> str:
     """A libvirt <interface>; only type='ethernet' with managed='no' may use a TAP that exists."""
+    if port.socket is not None:
+        return _shared_memory_xml(topology, port, port.socket)
     queues = port.tap.queues if port.tap else 1
     lines = [
         "<interface type='ethernet'>",
@@ -66,6 +91,22 @@ def libvirt_xml(topology: Topology, port: Port) -> str:
     ]
     if queues > 1:
         lines.append(f"  <driver queues='{queues}'/>")
+    if port.mtu != 1500:
+        lines.append(f"  <mtu size='{port.mtu}'/>")
+    return "\n".join([*lines, "</interface>"])
+
+
+def _shared_memory_xml(topology: Topology, port: Port, socket: Socket) -> str:
+    """Its domain needs <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>."""
+    lines = [
+        "<!-- the domain: <memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking> -->",
+        "<interface type='vhostuser'>",
+        f"  <mac address={quoteattr(mac_of(topology, port))}/>",
+        f"  <source type='unix' path={quoteattr(socket.path)} mode='{'server' if socket.listen == 'qemu' else 'client'}'"
+        + (">" if socket.listen == "switch" else "/>"),
+        *(["    <reconnect enabled='yes' timeout='1'/>", "  </source>"] if socket.listen == "switch" else []),
+        "  <model type='virtio'/>",
+    ]
     if port.mtu != 1500:
         lines.append(f"  <mtu size='{port.mtu}'/>")
     return "\n".join([*lines, "</interface>"])

@@ -6,9 +6,8 @@ import rich_click as click
 
 from vswitch.cli._file import file_option, find_file
 from vswitch.cli._output import output_option, print_json
-from vswitch.cli._plug import mac_of, ports_named, qemu_arguments
-from vswitch.topology import Topology, load
-from vswitch.topology.model import Port
+from vswitch.cli._plug import mac_of, ports_named, qemu_arguments, shared_memory
+from vswitch.topology import load
 
 
 @click.command("qemu", short_help="Print QEMU arguments for a port or a guest.")
@@ -21,18 +20,19 @@ def command(name: str | None, file: str | None, output: str) -> None:
     ports = ports_named(topology, name)
     if output == "json":
         print_json([{"port": port.name, "guest": port.guest, "interface": port.interface, "mac": mac_of(topology, port),
-                     "arguments": qemu_arguments(topology, port)} for port in ports])
+                     "arguments": qemu_arguments(topology, port),
+                     "shared_memory": shared_memory(topology, str(port.guest)) if port.socket else []} for port in ports])
         return
     for guest in dict.fromkeys(port.guest for port in ports):
         if name is None:
             click.echo(f"# {guest}")
-        pairs = [arguments for port in ports if port.guest == guest for arguments in _pairs(topology, port)]
+        pairs = _in_pairs(shared_memory(topology, str(guest)))
+        pairs += [pair for port in ports if port.guest == guest for pair in _in_pairs(qemu_arguments(topology, port))]
         socket = topology.guests[str(guest)].qmp
         if socket and name in (None, guest):
             pairs.append(f"-qmp unix:{socket},server=on,wait=off")
         click.echo(" \\\n".join(pairs))
 
 
-def _pairs(topology: Topology, port: Port) -> list[str]:
-    arguments = qemu_arguments(topology, port)
+def _in_pairs(arguments: list[str]) -> list[str]:
     return [f"{option} {value}" for option, value in zip(arguments[::2], arguments[1::2], strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from vswitch.cli._daemon import client, topology_option
-from vswitch.cli._output import output_option, print_json, print_table
+from vswitch.cli._output import output_option, print_json, print_table, say
 
 PORT_COLUMNS = ("port", "switch", "state", "mac", "rx packets", "rx bytes", "tx packets", "tx bytes", "drops",
                 "interface")
@@ -30,6 +30,9 @@ def ports(topology: str | None, output: str) -> None:
          row["rx_packets"], row["rx_bytes"], row["tx_packets"], row["tx_bytes"],
          sum(row["drops"].values()) + row["tx_drops"], row["interface"]]
         for row in rows])
+    for row in rows:
+        if row["why"]:
+            say(f"{row['name']}: {row['why']}")
 
 
 @command.command("fdb")

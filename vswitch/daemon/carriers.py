@@ -33,7 +33,11 @@ class Carriers:
         """Perform the step, with the carrier that the port has now."""
         with self._lock:
             self._watch(step.topology, step.namespace)
-            has_carrier = step.config["driver"] != "packet" or self._host.carrier(step.interface, step.namespace)
+            match step.config["driver"]:
+                case "packet":
+                    has_carrier = self._host.carrier(step.interface, step.namespace)
+                case driver:                         # a guest that shares memory has yet to come
+                    has_carrier = driver != "vhost_user"
             self._supervisor.perform(replace(step, config={**step.config, "carrier": has_carrier}))
 
     def follow(self, topology: str, namespace: str) -> None:

@@ -20,6 +20,7 @@ from vswitch.errors import DataplaneError
 Row = dict[str, Any]
 MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 STATES = {"up": "up", "waiting": "no-carrier", "down": "down", "broken": "broken"}
+WHY_MAX = 200
 FDB_PAGES_MAX = 4096               # a data plane that never stops listing is cut off
 
 
@@ -41,6 +42,7 @@ def _port(plane: Plane, config: Row, said: Row) -> Row:
         "attach": config["attach"],
         "driver": config["driver"],
         "state": _state(config, said),
+        "why": _sentence(said.get("why")),
         "mac": mac if MAC.fullmatch(mac) else config["mac"],
         **{key: counted[key] for key in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")},
         "drops": _without_zeroes(counted["drops"]),
@@ -59,6 +61,12 @@ def _state(config: Row, said: Row) -> str:
     if config["link"] == "down":
         return "down"
     return STATES.get(str(said.get("state")), "broken")
+
+
+def _sentence(said: Any) -> str:
+    """Why a port of a guest that shares memory moves nothing, in the data plane's words."""
+    text = str(said or "")[:WHY_MAX]
+    return text if text.isprintable() else repr(text)
 
 
 def _without_zeroes(counts: dict[str, int]) -> dict[str, int]:

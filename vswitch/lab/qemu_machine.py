@@ -17,7 +17,7 @@ from vswitch.lab.image import Image, image
 from vswitch.lab.initramfs import Tree, add_file, archive
 from vswitch.lab.record import MachineRecord, Record, is_running
 from vswitch.lab.settings import guest_lines, guest_ports, guest_sysctls, mac_of, nftables_text, nic_name, web_page
-from vswitch.topology.model import Guest, Port, Topology
+from vswitch.topology.model import Guest, Port, Socket, Topology
 
 BOOT_S = 90.0                          # four emulated guests on two busy cores
 MEMORY = "256"                         # MiB; the root file system is 30 of them, twice while it is unpacked
@@ -81,6 +81,9 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
         argv += ["-qmp", f"unix:{guest.qmp},server=on,wait=off"]
     if run.cpu:
         argv += ["-cpu", run.cpu]
+    if any(port.socket for port in guest_ports(topology, guest)):
+        argv += ["-object", f"memory-backend-memfd,id=memory,size={_mebibytes(run.memory, 'M')},share=on",
+                 "-machine", "memory-backend=memory"]
     for port in guest_ports(topology, guest):
         argv += _nic_argv(topology, port, run.args)
     return [*argv, *run.args]
@@ -88,27 +91,33 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
 
 def _nic_argv(topology: Topology, port: Port, args: tuple[str, ...]) -> list[str]:
     """A virtio adapter on the port's TAP; the TAP alone when the guest's `args` bring an adapter of another model."""
-    if port.attach != "tap" or port.tap is None:
-        raise LabError(f"port {port.name}: a lab plays guests on taps, not on {port.attach}")
-    queues = port.tap.queues
-    name = port.tap.name
-    # Named like its TAP; the boot ROM would look for a server before the kernel starts.
+    queues = port.tap.queues if port.tap else 1
+    name = port.tap.name if port.tap else f"{port.guest}-{port.nic}"
     netdev = f"tap,id={name},ifname={name},script=no,downscript=no"
+    if port.socket is not None:
+        netdev = f"vhost-user,id={name},chardev={name}-socket"
+    # The boot ROM would look for a server before the kernel starts.
     device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)},romfile="
     if queues > 1:
         netdev += f",queues={queues}"
         device += f",mq=on,vectors={2 * queues + 2}"
     if port.mtu != 1500:
         device += f",host_mtu={port.mtu}"
+    argv = ["-chardev", f"socket,id={name}-socket,{socket_options(port.socket)}"] if port.socket else []
     if any(f"netdev={name}" in word.split(",") for word in args):
-        return ["-netdev", netdev]
-    return ["-netdev", netdev, "-device", device]
+        return [*argv, "-netdev", netdev]
+    return [*argv, "-netdev", netdev, "-device", device]
 
 
-def _mebibytes(memory: str | None) -> str:
+def socket_options(socket: Socket) -> str:
+    """QEMU's side of a guest's socket; one that is lost is looked for again every second."""
+    return f"path={socket.path}," + ("server=on,wait=off" if socket.listen == "qemu" else "reconnect=1")
+
+
+def _mebibytes(memory: str | None, unit: str = "") -> str:
     """QEMU's own suffix is binary whether or not the `i` is written."""
     if memory is None:
-        return MEMORY
+        return MEMORY + unit
     return re.sub(r"i?B$", "", memory)
 
 

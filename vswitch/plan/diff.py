@@ -23,7 +23,7 @@ from vswitch.plan.wanted import WantedPort, Wish, switch_configuration, wanted_p
 from vswitch.topology.model import Topology
 
 # No driver can change these in place: the port is removed and added again.
-FIXED = ("driver", "interface", "role")
+FIXED = ("driver", "interface", "role", "socket")
 
 
 def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> list[Step]:

@@ -24,7 +24,7 @@ class Wish:
 @dataclass(frozen=True)
 class WantedPort:
     port: Port
-    driver: str                        # packet | tun
+    driver: str                        # packet | tun | vhost_user
     temporary: bool                    # no interface of its own: opening makes it, and it dies with its last fd
     config: dict[str, Any]
 
@@ -56,6 +56,9 @@ def switch_configuration(topology: Topology, switch: Switch) -> dict[str, Any]:
 
 def _wanted(port: Port, wish: Wish) -> WantedPort:
     # In a lab of namespaces the guest *is* the kernel side, so the switch holds the character side, as for a host port.
+    if port.socket is not None:
+        where = {**asdict(port.socket), "owner": port.socket.owner or wish.owner}
+        return WantedPort(port, "vhost_user", True, port_configuration(port, "vhost_user") | {"socket": where})
     temporary = port.role == "guest" and wish.lab == "namespaces"
     driver = "tun" if temporary or port.role == "host" else "packet"
     return WantedPort(port, driver, temporary, port_configuration(port, driver))
@@ -72,6 +75,7 @@ def port_configuration(port: Port, driver: str) -> dict[str, Any]:
         "nic": port.nic,
         "attach": port.attach,
         "interface": port.interface,
+        "socket": None,
         "vlan": {
             "pvid": vlan.pvid,
             "untagged": list(vlan.untagged),

@@ -13,7 +13,7 @@ from vswitch.topology.inherit import Leaf, value_of
 from vswitch.topology.model import Attach
 from vswitch.topology.vlan import carrying, written
 from vswitch.topology.vocabulary import STORM_KINDS
-from vswitch.topology.wiring import learning, tap_name, used_vids
+from vswitch.topology.wiring import learning, shares_memory, socket_path, tap_name, used_vids
 
 UPLINK_MACS = 4096                 # a whole physical segment may live behind it
 LEARNING_MACS = 64                 # a bridge in a guest, with its own guests behind it
@@ -38,7 +38,9 @@ def fill(draft: Draft, neighbours: list[Draft]) -> None:
         draft.settings["vlan"] = Leaf("transparent", ("switches", draft.switch, "vlan"), "switch")
     rate = "off" if draft.role == "uplink" else STORM_RATE
     _below(draft, "storm_control", dict.fromkeys(STORM_KINDS, rate) | {"action": "drop"})
-    if draft.role == "guest":
+    if shares_memory(draft):
+        _below(draft, "socket", {"path": socket_path(draft), "owner": None, "listen": "switch", "unsealed": "reject"})
+    elif draft.role == "guest":
         _below(draft, "tap", {"name": tap_name(draft), "queues": 1, "adopt": False})
         if "group" not in draft.settings["tap"]:
             _below(draft, "tap", {"owner": None})

@@ -7,6 +7,7 @@ of a file without mistakes so far: a guest whose VLAN could not be read is not a
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path as Folder
 
@@ -16,9 +17,10 @@ from vswitch.topology.document import Document, Path
 from vswitch.topology.draft import Draft, copies
 from vswitch.topology.inherit import path_of, value_of
 from vswitch.topology.mistakes import Mistakes, did_you_mean
+from vswitch.topology.policy_scalars import SOCKET_MAX
 from vswitch.topology.scalars import INTERFACE_MAX
 from vswitch.topology.vocabulary import AddressKeys, RunKeys, TopologyKeys
-from vswitch.topology.wiring import domains, interface
+from vswitch.topology.wiring import domains, interface, shares_memory
 
 PORTS_MAX = 1024                   # ports of one switch; the data plane's tables are made for that many
 
@@ -36,12 +38,15 @@ def check_names(keys: TopologyKeys, drafts: list[Draft], document: Document, mis
         if network is not None and isinstance(networks, dict) and network not in networks:
             mistakes.add(("uplinks", name, "physical_network"), f"unknown physical network `{network}`",
                          did_you_mean(network, networks) + "; declare it under `physical_networks`")
-    _once(drafts, interface, lambda draft: _interface_path(draft), "interface", mistakes)
+    _once([draft for draft in drafts if not shares_memory(draft)], interface, _interface_path, "interface", mistakes)
+    _once([draft for draft in drafts if shares_memory(draft)], interface, _interface_path, "socket", mistakes)
     _once([draft for draft in drafts if draft.mac], lambda draft: draft.mac, lambda draft: (*draft.path, "mac"),
           "MAC address", mistakes)
     for draft in drafts:
         name = interface(draft)
-        if len(name) > INTERFACE_MAX:
+        if shares_memory(draft):
+            _check_socket(draft, name, mistakes)
+        elif len(name) > INTERFACE_MAX:
             what = "the TAP's name" if draft.role == "guest" else "the interface's name"
             cure = "; give it a shorter one with `tap: NAME`" if draft.role == "guest" else ""
             mistakes.add(draft.path, f"{what} `{name}` has {len(name)} characters",
@@ -89,7 +94,15 @@ def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -
 def _interface_path(draft: Draft) -> Path:
     if draft.role == "uplink":
         return (*draft.path, "interface")
+    if shares_memory(draft):
+        return path_of(draft.settings.get("socket", {}), "path", draft.path)
     return path_of(draft.settings.get("tap", {}), "name", draft.path)
+
+
+def _check_socket(draft: Draft, path: str, mistakes: Mistakes) -> None:
+    if len(os.fsencode(path)) > SOCKET_MAX:
+        mistakes.add(draft.path, f"the socket's path `{path}` has {len(os.fsencode(path))} octets",
+                     f"it may have {SOCKET_MAX} (unix(7)); give it a shorter one with `socket: PATH`", at_key=True)
 
 
 def _once(drafts: Iterable[Draft], what: Callable[[Draft], str], where: Callable[[Draft], Path], word: str,
@@ -108,6 +121,9 @@ def _once(drafts: Iterable[Draft], what: Callable[[Draft], str], where: Callable
 def _check_port(draft: Draft, mistakes: Mistakes) -> None:
     check_port_vlan(draft, mistakes)
     check_policies(draft, mistakes)
+    if "socket" in draft.settings and draft.role == "guest" and not shares_memory(draft):
+        mistakes.add(path_of(draft.settings, "socket", draft.path), f"`{draft.name}` has a `socket` and `attach: tap`",
+                     "a socket is for `attach: vhost_user`", at_key=True)
     tap = value_of(draft.settings, "tap", {})
     if tap.get("owner") is not None and tap.get("group") is not None:
         mistakes.add(path_of(draft.settings["tap"], "group", draft.path),

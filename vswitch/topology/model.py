@@ -98,11 +98,21 @@ class Tap:
 
 
 @dataclass(frozen=True)
+class Socket:
+    """Where a guest that shares its memory meets the switch."""
+
+    path: str
+    owner: str | None = None           # who may connect; whoever asked for the topology when it does not say
+    listen: Literal["switch", "qemu"] = "switch"
+    unsealed: Literal["reject", "accept"] = "reject"       # memory that the guest's side could truncate
+
+
+@dataclass(frozen=True)
 class Port:
     """One attachment point of a switch.
 
     `name` is `guest.nic`, the uplink's name, or `host.NAME`.  `interface` is the kernel interface that carries the
-    port: the TAP, the physical adapter, or the host port's own.
+    port: the TAP, the physical adapter, or the host port's own; for a guest that shares memory, the path of its socket.
     """
 
     name: str
@@ -113,6 +123,7 @@ class Port:
     guest: str | None = None
     nic: str | None = None
     tap: Tap | None = None
+    socket: Socket | None = None       # of `attach: vhost_user`, which has no TAP
     mac: str = ""                      # the registered address; "" when none is written
     vlan: Vlan = Vlan()
     isolated: bool = False

@@ -7,7 +7,6 @@ says so, because "unknown key `bandwidth`" would send its author to look for a m
 from __future__ import annotations
 
 KEYS: frozenset[str] = frozenset({
-    "socket",
     "bandwidth",
     "pool",
     "forwarding",
@@ -17,7 +16,6 @@ KEYS: frozenset[str] = frozenset({
 })
 
 VALUES: frozenset[tuple[str, str]] = frozenset({
-    ("attach", "vhost_user"),
     ("interface", "mac"),
     ("interface", "pci"),
 })

@@ -71,10 +71,10 @@ def vids(value: object) -> list[object]:
     return vid_items(value if isinstance(value, list) else [value])
 
 
-def qmp_path(value: object) -> str:
+def socket_path(value: object) -> str:
     """The path of a UNIX socket.  It must be absolute: vswitchd runs in no folder of anybody's."""
-    if not isinstance(value, str) or not value.isprintable() or not value.startswith("/"):
-        raise Wrong(f"{shown(value)} is no absolute path", "expected the guest's QMP socket such as `/run/web1/qmp.sock`")
+    if not isinstance(value, str) or not value.isprintable() or not value.startswith("/") or "," in value:
+        raise Wrong(f"{shown(value)} is no absolute path", "expected a socket such as `/run/web1/qmp.sock`")
     if len(os.fsencode(value)) > SOCKET_MAX:
         raise Wrong(f"the path has {len(os.fsencode(value))} octets", f"a socket's path has at most {SOCKET_MAX} (unix(7))")
     return value

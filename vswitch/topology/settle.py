@@ -8,11 +8,11 @@ from vswitch.topology.built_in import ATTACH, fill
 from vswitch.topology.document import Document
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import leaves, value_of
-from vswitch.topology.model import Place, Port, StormControl, Tap, Vlan
+from vswitch.topology.model import Place, Port, Socket, StormControl, Tap, Vlan
 from vswitch.topology.policy_scalars import packets_a_second
 from vswitch.topology.vlan import carrying
 from vswitch.topology.vocabulary import STORM_KINDS, AddressKeys
-from vswitch.topology.wiring import interface, used_vids, vlan
+from vswitch.topology.wiring import interface, shares_memory, used_vids, vlan
 
 COPIED = (
     "isolated", "learning", "max_macs", "when_full", "unknown_unicast", "dhcp_server", "router_advertisement", "mtu", "link",
@@ -42,7 +42,7 @@ def settle(drafts: list[Draft], document: Document) -> tuple[dict[str, Port], di
 
 def _port(draft: Draft, vlan: Vlan, document: Document) -> Port:
     settings, own = draft.settings, draft.own
-    tap = value_of(settings, "tap") if draft.role == "guest" else None
+    tap = value_of(settings, "tap") if draft.role == "guest" and not shares_memory(draft) else None
     group = value_of(settings, "split_horizon")
     security = {key: value_of(settings, key, built_in) for key, built_in in UPLINK_SECURITY.items()}
     return Port(
@@ -54,6 +54,7 @@ def _port(draft: Draft, vlan: Vlan, document: Document) -> Port:
         guest=draft.guest,
         nic=draft.nic,
         tap=Tap(**tap) if tap else None,
+        socket=Socket(**value_of(settings, "socket")) if shares_memory(draft) else None,
         mac=draft.mac,
         vlan=vlan,
         split_horizon="" if group == "none" else group,

@@ -66,7 +66,9 @@ Vcpus = Annotated[int, _whole(1, 256)]
 # IEEE 802.1Q-2018 8.8.3: from 10 to 1 000 000 seconds.
 Ageing = Annotated[int, Written(scalars.duration_s(10, 1_000_000), type="string", examples=["300s"])]
 
-Attach = Annotated[str, _choice("attach", "tap")]
+Attach = Annotated[str, _choice("attach", "tap", "vhost_user")]
+Listen = Annotated[str, _choice("listen", "switch", "qemu")]
+Unsealed = Annotated[str, _choice("unsealed", "reject", "accept")]
 InterfaceName = Annotated[str, Written(
     scalars.interface_name, type="string", maxLength=scalars.INTERFACE_MAX, pattern=f"^{scalars.INTERFACE}$"
 )]
@@ -100,7 +102,7 @@ Reserved = Annotated[list[str], Written(
 )]
 Mirrored = Annotated[list[str], Written(policy_scalars.mirrored, anyOf=[{"type": "string"}, _WORDS])]
 Direction = Annotated[str, _choice("direction", "both", "ingress", "egress")]
-SocketPath = Annotated[str, Written(policy_scalars.qmp_path, type="string", pattern="^/", examples=["/run/web1/qmp.sock"])]
+SocketPath = Annotated[str, Written(policy_scalars.socket_path, type="string", pattern="^/", examples=["/run/web1/qmp.sock"])]
 
 Mac = Annotated[str, Written(scalars.mac_address, type="string", examples=["52:54:00:aa:00:01"])]
 Cidr = Annotated[str, Written(scalars.cidr, type="string", examples=["10.0.2.1/24"])]

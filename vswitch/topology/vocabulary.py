@@ -33,6 +33,7 @@ from vswitch.topology.value_types import (
     KeyVid,
     Learning,
     Link,
+    Listen,
     Mac,
     MacChanges,
     MaxMacs,
@@ -52,6 +53,7 @@ from vswitch.topology.value_types import (
     StormAction,
     Text,
     UnknownUnicast,
+    Unsealed,
     Vcpus,
     Version,
     Via,
@@ -155,11 +157,26 @@ class TapKeys(Keys):
         return {"name": value} if isinstance(value, str) else value
 
 
+class SocketKeys(Keys):
+    """How a guest with `attach: vhost_user` reaches the switch: `socket: /run/web1.sock` is short for its `path`."""
+
+    path: SocketPath = ABSENT
+    owner: Text = ABSENT
+    listen: Listen = ABSENT
+    unsealed: Unsealed = ABSENT
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
 class PortKeys(SecurityKeys):
     """What a guest's port inherits: these keys may stand in `defaults`, a switch, a portgroup and a nic."""
 
     attach: Attach = ABSENT
     tap: TapKeys = ABSENT
+    socket: SocketKeys = ABSENT
 
 
 class AddressKeys(Keys):

@@ -13,6 +13,8 @@ from vswitch.topology.model import Vlan
 from vswitch.topology.vlan import members_of, private_vlan_of, vlan_of
 from vswitch.topology.vocabulary import UplinkKeys
 
+SOCKETS = "/run/vswitch/guests"        # of guests that share memory, unless `socket` says where
+
 
 def vlan(draft: Draft) -> Vlan | None:
     """The VLANs that the file gives to a port; None where an uplink is to carry what its switch needs."""
@@ -57,8 +59,20 @@ def tap_name(draft: Draft) -> str:
     return str(value_of(draft.settings, "tap", {}).get("name") or f"{draft.guest}-{draft.nic}")
 
 
+def shares_memory(draft: Draft) -> bool:
+    """Whether a guest's port has a socket and no TAP."""
+    return draft.role == "guest" and value_of(draft.settings, "attach", "tap") == "vhost_user"
+
+
+def socket_path(draft: Draft) -> str:
+    """Where a guest that shares memory meets the switch."""
+    return str(value_of(draft.settings, "socket", {}).get("path") or f"{SOCKETS}/{draft.guest}.{draft.nic}.sock")
+
+
 def interface(draft: Draft) -> str:
-    """The kernel interface that carries a port."""
+    """The kernel interface that carries a port, or the socket of one that has none."""
     if isinstance(draft.own, UplinkKeys):
         return str(draft.own.interface)
+    if shares_memory(draft):
+        return socket_path(draft)
     return tap_name(draft) if draft.role == "guest" else draft.name.removeprefix("host.")
