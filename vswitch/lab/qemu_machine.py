@@ -94,10 +94,12 @@ def _nic_argv(topology: Topology, port: Port, args: tuple[str, ...]) -> list[str
     queues = port.tap.queues if port.tap else 1
     name = port.tap.name if port.tap else f"{port.guest}-{port.nic}"
     netdev = f"tap,id={name},ifname={name},script=no,downscript=no"
-    if port.socket is not None:
-        netdev = f"vhost-user,id={name},chardev={name}-socket"
     # The boot ROM would look for a server before the kernel starts.
     device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)},romfile="
+    if port.socket is not None:
+        # Without KVM there is no irqfd, and QEMU 7.2 looks for one when a vhost adapter with MSI-X starts: it crashes.
+        device += ",vectors=0"
+        netdev = f"vhost-user,id={name},chardev={name}-socket"
     if queues > 1:
         netdev += f",queues={queues}"
         device += f",mq=on,vectors={2 * queues + 2}"
