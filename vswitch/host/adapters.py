@@ -6,7 +6,9 @@ that was started after everything else was lost.
 
 from __future__ import annotations
 
+import array
 import fcntl
+import re
 import socket
 import struct
 
@@ -14,6 +16,8 @@ from vswitch.errors import HostError
 from vswitch.host import netlink, shield
 
 SIOCETHTOOL, ETHTOOL_GFLAGS, ETHTOOL_SFLAGS, ETH_FLAG_LRO = 0x8946, 0x25, 0x26, 1 << 15
+ETHTOOL_GDRVINFO, BUS_INFO = 0x03, 100     # struct ethtool_drvinfo: command, driver, version, firmware, bus
+PCI = r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
 SIOCGIWNAME = 0x8B01
 
 
@@ -46,6 +50,13 @@ def release(name: str) -> None:
     netlink.set_link(name, ifalias=alias)
 
 
+def pci_address(name: str) -> str:
+    """Where an adapter sits, as its driver says (ETHTOOL_GDRVINFO); "" on another bus or on none."""
+    answer = _ethtool(name, struct.pack("I192x", ETHTOOL_GDRVINFO))
+    bus = (answer or b"")[BUS_INFO : BUS_INFO + 32].rstrip(b"\0").decode(errors="replace")
+    return bus if re.fullmatch(PCI, bus) else ""
+
+
 def is_wireless(name: str) -> bool:
     """Whether it is a Wi-Fi adapter, which takes no frames with a foreign source address (wireless extensions)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
@@ -64,16 +75,20 @@ def _find(name: str) -> netlink.Link:
 
 
 def _flags(name: str, command: int, value: int = 0) -> int:
-    """SIOCETHTOOL with a struct ethtool_value; 0 from a device that has no such flags."""
-    import array
+    """A struct ethtool_value; 0 from a device that has no such flags."""
+    answer = _ethtool(name, struct.pack("II", command, value))
+    return int(struct.unpack("II", answer)[1]) if answer else 0
 
-    request = array.array("I", [command, value])
+
+def _ethtool(name: str, request: bytes) -> bytes | None:
+    """SIOCETHTOOL with a struct that begins with its command; what the driver made of it, None if it knows no such thing."""
+    memory = array.array("B", request)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         try:
-            fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", name.encode(), request.buffer_info()[0]))
+            fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", name.encode(), memory.buffer_info()[0]))
         except OSError:
-            return 0
-    return request[1]
+            return None
+    return memory.tobytes()
 
 
 def _has_lro(name: str) -> bool:

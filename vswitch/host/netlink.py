@@ -35,6 +35,7 @@ class Link:
     kind: str
     alias: str
     mac: str
+    permanent_mac: str
     mtu: int
     up: bool
     carrier: bool
@@ -76,6 +77,7 @@ def _link(message: Any, names: dict[int, str], addresses: tuple[str, ...]) -> Li
         kind=(details.get_attr("IFLA_INFO_KIND") if details else "") or "",
         alias=message.get_attr("IFLA_IFALIAS") or "",
         mac=message.get_attr("IFLA_ADDRESS") or "",
+        permanent_mac=message.get_attr("IFLA_PERM_ADDRESS") or "",
         mtu=message.get_attr("IFLA_MTU"),
         up=bool(message["flags"] & IFF_UP),
         carrier=bool(message.get_attr("IFLA_CARRIER")),

@@ -33,6 +33,8 @@ def _interface(link: netlink.Link, routes: tuple[Route, ...]) -> Interface:
         kind=link.kind,
         alias=link.alias,
         mac=link.mac,
+        permanent_mac=link.permanent_mac,
+        pci=adapters.pci_address(link.name) if not link.kind else "",
         mtu=link.mtu,
         up=link.up,
         carrier=link.carrier,

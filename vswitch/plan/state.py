@@ -62,6 +62,8 @@ class Interface:
     kind: str = ""                     # "tun", "veth", "bridge", ...; "" for a physical adapter
     alias: str = ""                    # our ownership mark, `vswitch:TOPOLOGY:PORT`, or somebody else's words
     mac: str = ""
+    permanent_mac: str = ""            # the one that the adapter was made with; "" when the driver does not say
+    pci: str = ""                      # `0000:03:00.0`; "" for what is on no PCI bus
     mtu: int = 1500
     up: bool = False
     carrier: bool = False              # for a guest's TAP: somebody has opened it

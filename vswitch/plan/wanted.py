@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from vswitch.topology.model import LabMode, Port, Switch, Tap, Topology
+from vswitch.topology.model import LabMode, Port, Switch, Tap, Teaming, Topology
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,12 @@ def switch_configuration(topology: Topology, switch: Switch) -> dict[str, Any]:
              "vlans": list(mirror.vlans)}
             for mirror in switch.mirrors
         ],
+        "teaming": _teaming(switch.teaming) if switch.teaming else None,
     }
+
+
+def _teaming(teaming: Teaming) -> dict[str, Any]:
+    return asdict(teaming) | {"active": list(teaming.active), "standby": list(teaming.standby)}
 
 
 def _wanted(port: Port, wish: Wish) -> WantedPort:

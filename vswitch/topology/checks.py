@@ -19,6 +19,7 @@ from vswitch.topology.inherit import path_of, value_of
 from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.policy_scalars import SOCKET_MAX
 from vswitch.topology.scalars import INTERFACE_MAX
+from vswitch.topology.teaming import check_teaming
 from vswitch.topology.vocabulary import AddressKeys, RunKeys, TopologyKeys
 from vswitch.topology.wiring import domains, interface, shares_memory
 
@@ -77,8 +78,9 @@ def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -
             mistakes.add(draft.path, f"uplink `{draft.name}` is on no switch",
                          "list it in the `uplinks` of exactly one switch", at_key=True)
         _check_port(draft, mistakes)
-    for ports in switches.values():
-        _check_switch(ports, keys, mistakes)
+    for name, ports in switches.items():
+        _check_switch(ports, mistakes)
+        check_teaming(name, ports, keys, mistakes)
     for name, guest in keys.guests.items():
         for copy in copies(name, guest)[:1]:
             _check_domains(name, [draft for draft in drafts if draft.guest == copy], mistakes)
@@ -141,17 +143,10 @@ def _check_routes(path: Path, addresses: Iterable[str], routes: Mapping[str, str
                          "expected an address that its `addresses` reach directly")
 
 
-def _check_switch(ports: list[Draft], keys: TopologyKeys, mistakes: Mistakes) -> None:
+def _check_switch(ports: list[Draft], mistakes: Mistakes) -> None:
     if len(ports) > PORTS_MAX:
         mistakes.add(("switches", ports[0].switch), f"switch `{ports[0].switch}` has {len(ports)} ports",
                      f"a switch has at most {PORTS_MAX}", at_key=True)
-    uplinks: dict[str, Draft] = {}
-    for draft in (draft for draft in ports if draft.role == "uplink"):
-        network = keys.uplinks[draft.name].physical_network or draft.name
-        if network in uplinks:
-            mistakes.add(draft.path, f"uplinks `{uplinks[network].name}` and `{draft.name}` of switch `{draft.switch}` "
-                         f"lead to one physical network", "`teaming` is not supported yet", at_key=True)
-        uplinks[network] = draft
     check_wire(ports, mistakes)
     check_allowed(ports, mistakes)
     _check_addresses(ports, mistakes)

@@ -147,6 +147,7 @@ class Port:
     addresses: tuple[str, ...] = ()    # CIDR
     routes: tuple[tuple[str, str], ...] = ()
     place: Place | None = None
+    found_by: tuple[str, str] | None = None   # an adapter without a fixed name: ("mac", address) or ("pci", address)
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,17 @@ class Uplink:
 
 
 @dataclass(frozen=True)
+class Teaming:
+    """How the uplinks that lead to one physical network share their work; every port uses one of them at a time."""
+
+    mode: Literal["active_standby", "port_sticky"] = "port_sticky"
+    active: tuple[str, ...] = ()       # names of uplinks, preferred ones first
+    standby: tuple[str, ...] = ()      # used when no active one has a link
+    failback: bool = True              # back to the preferred one when its link returns
+    notify_switches: bool = True       # say the guests' addresses by an uplink that they come to use
+
+
+@dataclass(frozen=True)
 class Switch:
     name: str
     uplinks: tuple[str, ...] = ()
@@ -199,6 +211,7 @@ class Switch:
     is_transparent: bool = False       # its ports never look at tags
     private_vlans: tuple[PrivateVlan, ...] = ()
     mirrors: tuple[Mirror, ...] = ()
+    teaming: Teaming | None = None
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,10 @@ KEYS: frozenset[str] = frozenset({
     "pool",
     "forwarding",
     "speed",
-    "teaming",
     "copies",
 })
 
-VALUES: frozenset[tuple[str, str]] = frozenset({
-    ("interface", "mac"),
-    ("interface", "pci"),
-})
+VALUES: frozenset[tuple[str, str]] = frozenset()
 
 
 def refusal(key: str, value: str = "") -> str | None:

@@ -19,8 +19,10 @@ from vswitch.topology.model import (
     Uplink,
 )
 from vswitch.topology.settle import settle
+from vswitch.topology.teaming import teaming_of
 from vswitch.topology.vlan import expanded
 from vswitch.topology.vocabulary import RunKeys, StationKeys, TopologyKeys
+from vswitch.topology.wiring import interface
 
 AGEING_S = 300                     # IEEE 802.1Q-2018 table 8-6, recommended
 
@@ -64,6 +66,7 @@ def _switches(keys: TopologyKeys, mirrored: dict[str, list[Mirror]], document: D
             is_transparent=switch.vlan == "transparent",
             private_vlans=tuple(families_of(switch).values()),
             mirrors=tuple(mirrored.get(name, ())),
+            teaming=teaming_of(name, keys),
         )
         for name, switch in keys.switches.items()
     }
@@ -86,8 +89,9 @@ def _guests(keys: TopologyKeys, drafts: list[Draft], document: Document) -> dict
 
 def _uplinks(keys: TopologyKeys, drafts: list[Draft]) -> dict[str, Uplink]:
     homes = {draft.name: draft.switch for draft in drafts if draft.role == "uplink"}
+    interfaces = {draft.name: interface(draft) for draft in drafts if draft.role == "uplink"}
     return {
-        name: Uplink(name, uplink.interface, uplink.physical_network or name, homes[name])
+        name: Uplink(name, interfaces[name], uplink.physical_network or name, homes[name])
         for name, uplink in keys.uplinks.items()
     }
 

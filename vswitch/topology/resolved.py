@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vswitch.topology.model import Expectation, Port, Run, Switch, Topology
+from vswitch.topology.model import Expectation, Port, Run, Switch, Teaming, Topology
 
 # Taken from the port itself or said elsewhere in the file.
 NOT_WRITTEN = ("portgroup", "switch", "interface", "physical_network", "qmp")
@@ -27,7 +27,7 @@ def resolved(topology: Topology) -> dict[str, Any]:
             for network in topology.physical_networks.values()
         },
         "uplinks": {
-            uplink.name: {"interface": uplink.interface, "physical_network": uplink.physical_network,
+            uplink.name: {"interface": _adapter(topology.ports[uplink.name]), "physical_network": uplink.physical_network,
                           **_port_keys(topology, topology.ports[uplink.name], "uplink")}
             for uplink in topology.uplinks.values()
         },
@@ -60,10 +60,21 @@ def resolved(topology: Topology) -> dict[str, Any]:
 def _switch(switch: Switch) -> dict[str, Any]:
     return _filled(
         uplinks=list(switch.uplinks), zone=switch.zone, ageing=f"{switch.ageing_s}s",
-        vlan="transparent" if switch.is_transparent else None,
+        vlan="transparent" if switch.is_transparent else None, teaming=_teaming(switch.teaming),
         private_vlans={str(family.primary): _filled(isolated=family.isolated, communities=dict(family.communities))
                        for family in switch.private_vlans},
     )
+
+
+def _teaming(teaming: Teaming | None) -> dict[str, Any] | None:
+    if teaming is None:
+        return None
+    return {"mode": teaming.mode, "active": list(teaming.active), "standby": list(teaming.standby),
+            "failback": teaming.failback, "notify_switches": teaming.notify_switches}
+
+
+def _adapter(port: Port) -> str | dict[str, str]:
+    return dict([port.found_by]) if port.found_by else port.interface
 
 
 def _switch_of(topology: Topology, portgroup: str) -> str:

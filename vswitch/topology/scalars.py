@@ -90,11 +90,21 @@ def name(value: object) -> str:
     return str(value)
 
 
+def adapter(value: object) -> str | dict[str, str]:
+    """An interface by its name, or a map that says how it is found: `mac` or `pci`, in the kernel's spelling."""
+    if not isinstance(value, dict):
+        return interface_name(value)
+    if len(value) != 1 or not {*value} <= {"mac", "pci"}:
+        raise Wrong(f"{shown(value)} names no adapter", "expected its name, `{mac: ADDRESS}` or `{pci: 0000:03:00.0}`")
+    if "mac" in value:
+        return {"mac": mac_address(value["mac"])}
+    address = str(value["pci"]).lower()
+    if not re.fullmatch(r"([0-9a-f]{4,8}:)?[0-9a-f]{2}:[01][0-9a-f]\.[0-7]", address):
+        raise Wrong(f"{shown(value['pci'])} is no PCI address", "expected it as lspci shows it: `0000:03:00.0`", "pci")
+    return {"pci": address if address.count(":") == 2 else f"0000:{address}"}
+
+
 def interface_name(value: object) -> str:
-    if isinstance(value, dict):
-        for key in value:
-            if refused := refusal("interface", str(key)):
-                raise Wrong(refused, "", str(key))
     if not isinstance(value, str) or not re.fullmatch(INTERFACE, value):
         raise Wrong(f"{shown(value)} is no interface name",
                     "expected letters, digits, `-`, `_` and `.`, beginning with a letter or a digit")

@@ -11,7 +11,7 @@ from vswitch.topology.inherit import leaves, value_of
 from vswitch.topology.model import Place, Port, Socket, StormControl, Tap, Vlan
 from vswitch.topology.policy_scalars import packets_a_second
 from vswitch.topology.vlan import carrying
-from vswitch.topology.vocabulary import STORM_KINDS, AddressKeys
+from vswitch.topology.vocabulary import STORM_KINDS, AddressKeys, UplinkKeys
 from vswitch.topology.wiring import interface, shares_memory, used_vids, vlan
 
 COPIED = (
@@ -64,6 +64,7 @@ def _port(draft: Draft, vlan: Vlan, document: Document) -> Port:
         addresses=tuple(own.addresses or ()) if isinstance(own, AddressKeys) else (),
         routes=tuple((own.routes or {}).items()) if isinstance(own, AddressKeys) else (),
         place=document.shown_place(draft.path, at_key=True),
+        found_by=_found_by(own),
         **security,
         **{key: value_of(settings, key) for key in COPIED},
     )
@@ -73,6 +74,13 @@ def _storm_control(written: dict[str, Any]) -> StormControl | None:
     """None when every kind is `off`."""
     rates = {kind: packets_a_second(written[kind]) for kind in STORM_KINDS}
     return StormControl(**rates, action=written["action"]) if any(rate is not None for rate in rates.values()) else None
+
+
+def _found_by(own: object) -> tuple[str, str] | None:
+    if isinstance(own, UplinkKeys) and isinstance(own.interface, dict):
+        ((kind, address),) = own.interface.items()
+        return str(kind), str(address)
+    return None
 
 
 def _origins(draft: Draft, document: Document) -> Origins:

@@ -72,8 +72,14 @@ Unsealed = Annotated[str, _choice("unsealed", "reject", "accept")]
 InterfaceName = Annotated[str, Written(
     scalars.interface_name, type="string", maxLength=scalars.INTERFACE_MAX, pattern=f"^{scalars.INTERFACE}$"
 )]
+Adapter = Annotated[Any, Written(scalars.adapter, anyOf=[
+    {"type": "string", "maxLength": scalars.INTERFACE_MAX, "pattern": f"^{scalars.INTERFACE}$"},
+    {"type": "object", "properties": {"mac": {"type": "string"}}, "required": ["mac"], "additionalProperties": False},
+    {"type": "object", "properties": {"pci": {"type": "string"}}, "required": ["pci"], "additionalProperties": False},
+])]
 Queues = Annotated[int, _whole(1, 256)]             # MAX_TAP_QUEUES of the kernel
 Mtu = Annotated[int, _whole(68, 65521)]             # from IPv4's least to a TAP's most
+TeamingMode = Annotated[str, _choice("mode", "active_standby", "port_sticky")]
 Link = Annotated[str, _choice("link", "up", "down")]
 Role = Annotated[str, _choice("role", "endpoint", "multihomed", "firewall", "router", "bridge")]
 

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vswitch.topology.value_types import (
+    Adapter,
     Ageing,
     Attach,
     Cidr,
@@ -51,6 +52,7 @@ from vswitch.topology.value_types import (
     Size,
     SocketPath,
     StormAction,
+    TeamingMode,
     Text,
     UnknownUnicast,
     Unsealed,
@@ -222,8 +224,18 @@ class HostPort(SecurityKeys, AddressKeys):
 class UplinkKeys(SwitchingKeys):
     """A physical adapter."""
 
-    interface: InterfaceName
+    interface: Adapter
     physical_network: Name = ABSENT
+
+
+class TeamingKeys(Keys):
+    """How the uplinks of a switch that lead to one physical network share their work."""
+
+    mode: TeamingMode = ABSENT
+    active: list[Name] = ABSENT
+    standby: list[Name] = ABSENT
+    failback: YesNo = ABSENT
+    notify_switches: YesNo = ABSENT
 
 
 class FamilyKeys(Keys):
@@ -237,6 +249,7 @@ class SwitchKeys(PortKeys):
     """A switch; port keys here are inherited by the guest and host ports on it."""
 
     uplinks: list[Name] = ABSENT
+    teaming: TeamingKeys = ABSENT
     zone: Name = ABSENT
     ageing: Ageing = ABSENT
     private_vlans: dict[KeyVid, FamilyKeys] = ABSENT

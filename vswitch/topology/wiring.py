@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import value_of
 from vswitch.topology.model import Vlan
+from vswitch.topology.scalars import INTERFACE_MAX
 from vswitch.topology.vlan import members_of, private_vlan_of, vlan_of
 from vswitch.topology.vocabulary import UplinkKeys
 
@@ -72,7 +73,9 @@ def socket_path(draft: Draft) -> str:
 def interface(draft: Draft) -> str:
     """The kernel interface that carries a port, or the socket of one that has none."""
     if isinstance(draft.own, UplinkKeys):
-        return str(draft.own.interface)
+        # One that is found by its address has its name from the host; a lab makes it under the end of the uplink's name.
+        named = draft.own.interface
+        return draft.name[-INTERFACE_MAX:].lstrip("-_") if isinstance(named, dict) else str(named)
     if shares_memory(draft):
         return socket_path(draft)
     return tap_name(draft) if draft.role == "guest" else draft.name.removeprefix("host.")
