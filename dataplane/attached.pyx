@@ -51,7 +51,7 @@ cdef class AttachedPort:
         if self.state == NULL:
             raise MemoryError
         settings_fill(self.state, config)
-        self.state.index = self.state.horizon = self.state.sibling = config["index"]
+        self.state.index = self.state.horizon = self.state.sibling = self.state.home = self.state.uplink = config["index"]
         self.state.driver = driver.driver
         self.state.device = driver.device
         self.state.poll_fd = driver.poll_fd

@@ -40,6 +40,23 @@ cdef struct Relations:           # of all ports to each other
     MirrorSession mirrors[MIRRORS_MAX]
     uint32_t n_mirrors
 
+cdef struct PortTeaming:
+    uint16_t uplink
+    uint16_t home
+    uint8_t in_team
+
+cdef struct Teams:               # of all ports at once, so that a failover is one moment
+    PortTeaming ports[PORTS_MAX]
+
+cdef struct Announcement:
+    uint8_t wanted[PORTS_MAX]    # whose addresses are said
+    uint64_t at                  # first bucket
+    uint64_t end
+
+cdef struct Reopening:
+    PortState *port
+    bint has_carrier
+
 cdef struct SharedLearning:
     uint16_t fids[4096]
     uint64_t private_vids[64]
@@ -68,6 +85,9 @@ cdef void command_flush(SwitchState *switch, void *argument) noexcept nogil     
 cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil       # FixedEntry
 cdef void command_unfix(SwitchState *switch, void *argument) noexcept nogil     # FixedEntry
 cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil    # Relations
+cdef void command_team(SwitchState *switch, void *argument) noexcept nogil      # Teams
+cdef void command_announce(SwitchState *switch, void *argument) noexcept nogil  # Announcement
+cdef void command_reopen(SwitchState *switch, void *argument) noexcept nogil    # Reopening
 cdef void command_fids(SwitchState *switch, void *argument) noexcept nogil      # SharedLearning
 cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil    # PortState
 cdef void command_dump(SwitchState *switch, void *argument) noexcept nogil      # Dump

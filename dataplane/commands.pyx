@@ -6,14 +6,16 @@ Each command is short: while it runs, no frame moves.  Memory is allocated befor
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from dataplane.frames.frame cimport BURST_MAX
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
+    APART_TEAM, PORT_UP, TEAM_GRACE_NS,
     LEARNING_FIRST, POLICY_REJECT, PORT_DOWN, PORTS_MAX, STORM_KINDS, PortState, SwitchState, port_reckon,
 )
 from dataplane.sys.compiler cimport counter_add
 from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
 from dataplane.tables.flood_groups cimport FloodGroup
-from dataplane.worker cimport flush_entries, release_queue
+from dataplane.worker cimport flush_entries, release_queue, worker_announce
 
 
 cdef void command_stop(SwitchState *switch, void *argument) noexcept nogil:
@@ -52,7 +54,7 @@ cdef void take_settings(PortState *port, PortState *wanted) noexcept nogil:
     port.features = wanted.features
     port.admin_reason = wanted.admin_reason
     port.frame_length_max = wanted.frame_length_max
-    port.apart = wanted.apart
+    port.apart = wanted.apart | port.apart & APART_TEAM
     port.learning = wanted.learning
     port.when_full_forwards = wanted.when_full_forwards
     port.unknown_unicast = wanted.unknown_unicast
@@ -105,6 +107,51 @@ cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil:
         port.mirrors_egress = wanted.mirrors_egress
         port.is_mirror_destination = wanted.is_mirror_destination
         port_reckon(port)
+
+
+cdef void command_team(SwitchState *switch, void *argument) noexcept nogil:
+    cdef Teams *teams = <Teams *>argument
+    cdef PortTeaming *wanted
+    cdef PortState *port
+    cdef uint32_t i
+    for i in range(PORTS_MAX):
+        port = switch.ports[i]
+        if port == NULL:
+            continue
+        wanted = &teams.ports[i]
+        port.apart = port.apart & ~<uint8_t>APART_TEAM | (APART_TEAM if wanted.in_team else 0)
+        port.home = wanted.home
+        if port.uplink != wanted.uplink:
+            port.uplink_before = port.uplink
+            port.uplink_before_ns = switch.now_ns + TEAM_GRACE_NS
+            port.uplink = wanted.uplink
+
+
+cdef void command_announce(SwitchState *switch, void *argument) noexcept nogil:
+    """Say the addresses in some buckets; it ends early after a burst's worth of frames."""
+    cdef Announcement *announcement = <Announcement *>argument
+    cdef FdbEntry *entry
+    cdef uint32_t way, n = 0
+    while announcement.at <= switch.fdb.mask and announcement.at < announcement.end and n < BURST_MAX:
+        for way in range(FDB_WAYS):
+            entry = &switch.fdb.buckets[announcement.at].entries[way]
+            if entry.key and entry.port < PORTS_MAX and announcement.wanted[entry.port] and switch.ports[entry.port] != NULL:
+                worker_announce(switch, switch.ports[entry.port], entry.key)
+                n += 1
+        announcement.at += 1
+
+
+cdef void command_reopen(SwitchState *switch, void *argument) noexcept nogil:
+    """The port has another device behind its file descriptors; it starts anew."""
+    cdef Reopening *reopening = <Reopening *>argument
+    cdef PortState *port = reopening.port
+    release_queue(switch, port)
+    port.waits_for_room = 0
+    port.n_hard_errors = 0
+    port.error = 0
+    port.state = PORT_UP
+    port.has_carrier = reopening.has_carrier
+    port_reckon(port)
 
 
 cdef void command_fids(SwitchState *switch, void *argument) noexcept nogil:

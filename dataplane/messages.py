@@ -20,10 +20,12 @@ Requests
                                               `mac` is the registered or first-heard address, `blocked` the reason for which
                                               a policy has closed the port
                                               fds: of each port in order, and of its guest (`from`: index to start at)
-    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`, `spin_us`
+    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`, `teaming`,
+                                              `spin_us`
     port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...],
                                               vhost_user [listening socket] or []
     port_set     {"config": {...}}         everything but driver and index may change while frames flow
+    port_reopen  {"port": NAME} + fds      another device of the same kind (packet, tun); everything else stays
     port_remove  {"port": NAME}
     guest_plug   {"port": NAME, "state": {...} | None} + fds    the connection of a vhost-user front-end; with a state, what a
                                               predecessor had handed up (`guest_state`), its fds in the same order
@@ -115,6 +117,10 @@ SWITCH_DEFAULTS: dict[str, Any] = {
     # `to` is receive-only: what enters there or would leave there is dropped as `mirrors`.  At ingress a frame is seen when it
     # is past ingress, learning and lookup, with the tag that it came with; at egress as it leaves.  One copy for each `to`.
     "mirrors": [],
+    # {"mode": "active_standby" | "port_sticky", "active": [port, ...], "standby": [port, ...], "failback": bool,
+    #  "notify_switches": bool}: uplinks to one physical network, of which each other port uses one; with a single one only
+    # `notify_switches` means something.  Names of ports that are not there are passed over.
+    "teaming": None,
 }
 
 # What a data plane reports about a port; more keys than `port`, `mac` and `vlan` stand behind each.

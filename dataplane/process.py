@@ -52,6 +52,7 @@ class Dataplane:
             "ports": self.ports,
             "port_add": self.port_add,
             "port_set": self.port_set,
+            "port_reopen": self.port_reopen,
             "port_remove": self.port_remove,
             "guest_plug": self.guest_plug,
             "guest_unplug": self.guest_unplug,
@@ -150,6 +151,7 @@ class Dataplane:
                 self.down.add(name)
                 log.warning("port %s is %s: %s", name, port["state"], port["why"] or os.strerror(port["errno"]))
                 self.send({"event": "port_down", "port": name, "errno": port["errno"]}, [])
+                self.switch.settle()
         self.guests.settle_all()
 
     # Words.
@@ -187,6 +189,12 @@ class Dataplane:
 
     def port_set(self, request: dict[str, Any], fds: list[int]) -> Reply:
         self.switch.port_set(request["config"])
+        return {}, []
+
+    def port_reopen(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        handed, fds[:] = list(fds), []
+        self.switch.port_reopen(request["port"], handed)
+        self.down.discard(request["port"])
         return {}, []
 
     def port_remove(self, request: dict[str, Any], fds: list[int]) -> Reply:

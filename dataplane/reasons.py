@@ -51,6 +51,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("move_damping", "The source address moves to and fro between two ports and is kept at the other one for now."),
     ("loop_guard", "The guest forwards between two of its ports in the same VLAN; one of them is closed for a few seconds."),
     ("mirrors", "The port is the destination of a mirror: it gets copies and nothing else, and nothing enters by it."),
+    ("teaming", "The frame came by an uplink that its receiver does not use, or it is one of our own that the network sent back "
+                "by another uplink of the team."),
 )
 
 NUMBERS = {name: number for number, (name, _) in enumerate(REASONS)}

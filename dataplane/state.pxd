@@ -32,6 +32,7 @@ cdef enum:                       # PortState.role
 cdef enum:                       # PortState.apart
     APART_ISOLATED = 1
     APART_UPLINK = 2
+    APART_TEAM = 4               # an uplink that shares its work with others (`teaming`)
 
 cdef enum:                       # PortState.learning
     LEARNING_OFF, LEARNING_FIRST, LEARNING_ON
@@ -58,6 +59,7 @@ cdef enum:                       # what a policy does: nothing, drop, or count a
 
 cdef enum:
     BLOCK_NS = 5000000000        # how long a port stays closed that was blocked by a policy
+    TEAM_GRACE_NS = 1000000000   # how long a port still hears its uplink before, after it got another
     NEVER_NS = 0xFFFFFFFFFFFFFFFF
 
 cdef struct Protection:          # settings of the policies that protect others from this port; read if a feature bit says so
@@ -101,6 +103,10 @@ cdef struct PortState:
     uint8_t is_mirror_destination
     uint16_t mirrors_ingress     # bits of the sessions that watch what enters here
     uint16_t mirrors_egress
+    uint16_t home                # of an uplink in a team: the port that learns for all of them
+    uint16_t uplink              # by which this port's frames go to a team; of an uplink itself: the own index
+    uint16_t uplink_before       # and before the last change; frames to us may still come by it, until
+    uint64_t uplink_before_ns
     uint16_t sibling             # the next port of the same guest, round and round; the own index when it is the only one
     Protection protection
     uint8_t admin_reason         # what `link` and `block` say of closed_reason

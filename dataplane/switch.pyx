@@ -12,7 +12,8 @@ from libc.string cimport memset
 
 from dataplane.attached cimport AttachedPort
 from dataplane.commands cimport (
-    Overrun, PortChange, command_add, command_ageing, command_change, command_overrun, command_remove, command_resume,
+    Overrun, PortChange, Reopening, command_add, command_ageing, command_change, command_overrun, command_remove,
+    command_reopen, command_resume,
 )
 from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
@@ -25,11 +26,15 @@ from dataplane.settings cimport settings_fill
 from dataplane.shared_tables cimport SharedTables
 from dataplane.state cimport PortState, SwitchState
 from dataplane.sys.compiler cimport allocate_lines, is_debug_build
+from dataplane.teaming cimport Teaming
 
 from dataplane.attached import driver_open, free_index
 from dataplane.configuration import config_merged, fixed_addresses, refuse_taken, vlans_of
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
+from dataplane.team import members_of
+
+REOPENED = ("packet", "tun")     # drivers that hold nothing but their file descriptors
 
 cdef enum:
     SPIN_US_MAX = 50             # polling is rationed
@@ -44,6 +49,7 @@ cdef class Switch:
     cdef SwitchState *switch             # the runner's
     cdef SharedTables tables
     cdef Flooding flooding
+    cdef Teaming teaming
     cdef dict attached                   # name -> AttachedPort
     cdef readonly dict config
 
@@ -55,6 +61,7 @@ cdef class Switch:
         self.tables = SharedTables()
         self.tables.open(self.switch, tables_fd, self.config["fdb_capacity"])
         self.flooding = Flooding(self.runner)
+        self.teaming = Teaming(self.runner)
         self.switch.fdb.ageing_s = self.config["ageing_s"]
         self._set_spin(self.config["spin_us"])
         check_mirrors(self.config["mirrors"])
@@ -99,6 +106,7 @@ cdef class Switch:
         try:
             self._relate()
             self._fix(port)
+            self._settle()
             self._regroup(config["name"], set(), vlans_of(config["vlan"]))
             port.listen(self.switch.epoll_fd)
         except BaseException:
@@ -116,7 +124,7 @@ cdef class Switch:
         # The guest behind the port may be another one now: it has to say its address anew.
         forgets = (
             any(new[key] != port.config[key] for key in ("learning", "mac", "vlan"))
-            or (port.config["carrier"] and not new["carrier"])
+            or (port.config["carrier"] and not new["carrier"] and not self._is_in_team(new["name"]))
         )
         old = port.config
         fixed_before, fixed = (fixed_addresses(config, self.config["shared_learning"]) for config in (old, new))
@@ -130,6 +138,7 @@ cdef class Switch:
             fdb_unfix(self.runner, port.state.index, dict(fixed_before.items() - fixed.items()))
             self._fix(port)
             self._fix_allowed()
+        self._settle()
 
     cdef _refuse(self, dict config, dict shared):
         others = [port.config for name, port in self.attached.items() if name != config["name"]]
@@ -149,12 +158,34 @@ cdef class Switch:
             free(change.wanted.vlan.sets)
             free(change.wanted)
 
+    def port_reopen(self, name, fds):
+        """Give a port another device of the same kind; it keeps its index, settings, counters and addresses.  Owns `fds`."""
+        cdef AttachedPort port
+        cdef Reopening reopening
+        try:
+            port = self._attached(name)
+            if port.config["driver"] not in REOPENED or len(fds) != len(port.driver.fds):
+                raise ValueError(f"port {name} cannot be given {len(fds)} other file descriptors")
+            port.unlisten(self.switch.epoll_fd)
+            # Under the numbers that the driver knows: it need not hear of it, nor the worker wait for it.
+            for new, old in zip(fds, port.driver.fds, strict=True):
+                os.dup2(new, old, inheritable=False)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        reopening.port = port.state
+        reopening.has_carrier = port.config["carrier"]
+        self.runner.call(command_reopen, &reopening)
+        port.listen(self.switch.epoll_fd)
+        self._settle()
+
     def port_remove(self, name):
         cdef AttachedPort port = self._attached(name)
         self._regroup(name, vlans_of(port.config["vlan"]), set())
         port.unlisten(self.switch.epoll_fd)
         del self.attached[name]
         self._relate()
+        self._settle()               # before the port goes: others may learn for it
         self.runner.call(command_remove, port.state)
         self._fix_allowed()
         memset(port.state.counters, 0, sizeof(PortCounters))
@@ -180,6 +211,17 @@ cdef class Switch:
 
     cdef _relate(self):
         relate(self.runner, [port.config for port in self.attached.values()], self.config["mirrors"])
+
+    def settle(self):
+        """Look at the links of a team again: a port has gone down by itself."""
+        self._settle()
+
+    cdef _settle(self):
+        self.teaming.settle(self.config["teaming"], self._by_index())
+
+    cdef bint _is_in_team(self, name):
+        teaming = self.config["teaming"]
+        return bool(teaming) and len(members_of(teaming)) > 1 and name in members_of(teaming)
 
     cdef _fix(self, AttachedPort port):
         """Enter the addresses that are the port's before its first frame."""
@@ -214,9 +256,9 @@ cdef class Switch:
         return self.switch.fdb.n_entries
 
     def switch_set(self, config):
-        """Change what may change on a running switch: `ageing_s`, `spin_us`, `shared_learning`, `mirrors`."""
+        """Change what may change on a running switch: `ageing_s`, `spin_us`, `shared_learning`, `mirrors`, `teaming`."""
         cdef uint32_t ageing_s = config.get("ageing_s", self.config["ageing_s"])
-        for key in set(config) - {"ageing_s", "spin_us", "shared_learning", "mirrors"}:
+        for key in set(config) - {"ageing_s", "spin_us", "shared_learning", "mirrors", "teaming"}:
             if config[key] != self.config.get(key):
                 raise ValueError(f"{key} of a running switch cannot change")
         old, new = self.config, self.config | config
@@ -234,6 +276,7 @@ cdef class Switch:
                 self._forget_pinned(port)
                 self._fix(port)
         self._relate()
+        self._settle()
 
     cdef _set_spin(self, spin_us):
         """A word that the worker reads once a round; it needs no command."""

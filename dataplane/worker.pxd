@@ -1,5 +1,7 @@
 """The loop that moves bursts; see worker.pyx."""
 
+from libc.stdint cimport uint64_t
+
 from dataplane.state cimport PortState, SwitchState
 
 cdef enum:
@@ -10,6 +12,7 @@ cdef void worker_serve_all(SwitchState *switch) noexcept nogil
 cdef void worker_reopen(SwitchState *switch) noexcept nogil
 cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil
 cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil
+cdef void worker_announce(SwitchState *switch, PortState *port, uint64_t key) noexcept nogil
 cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil
 cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil
 cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_fixed) noexcept nogil

@@ -11,9 +11,11 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, Burst, Frame, frame_wire_bytes
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
+from dataplane.frames.rarp cimport rarp_begin
 from dataplane.pipeline cimport pipeline_run
 from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport DROP_TX_QUEUE_FULL, PASS
+from dataplane.stages.egress cimport egress_copy
 from dataplane.stages.learn cimport expire_entry, forget_entry
 from dataplane.state cimport (
     HARD_ERRORS_MAX, NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
@@ -24,6 +26,7 @@ from dataplane.sys.epoll cimport (
     EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
 )
 from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old
+from dataplane.tables.vlan_table cimport VID_NONE
 
 cdef enum:
     EVENTS_MAX = 64
@@ -169,6 +172,13 @@ cdef inline void send_burst(SwitchState *switch, PortState *port) noexcept nogil
     port.is_in_tx = 0
 
 
+cdef inline void send_all(SwitchState *switch) noexcept nogil:
+    cdef uint32_t i
+    for i in range(switch.n_tx_ports):
+        send_burst(switch, switch.ports[switch.tx_ports[i]])
+    switch.n_tx_ports = 0
+
+
 cdef inline void count_received(PortState *port, const Burst *burst) noexcept nogil:
     """Book the fate of each frame of the burst: rx_frames == sent + kept + drops."""
     cdef uint64_t n_bytes = 0, n_packets = 0, n_sent = 0, n_kept = 0
@@ -196,7 +206,6 @@ cdef inline void count_received(PortState *port, const Burst *burst) noexcept no
 cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil:
     """One burst from `port` through the pipeline; how many frames there were."""
     cdef Burst *burst = &switch.burst
-    cdef uint32_t i
     cdef int n
     burst.n = 0
     burst.n_segments = 0
@@ -207,13 +216,39 @@ cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil:
         return 0
     port.n_hard_errors = 0
     pipeline_run(switch, port, burst)
-    for i in range(switch.n_tx_ports):
-        send_burst(switch, switch.ports[switch.tx_ports[i]])
-    switch.n_tx_ports = 0
+    send_all(switch)
     if port.driver.rx_done != NULL:
         port.driver.rx_done(port.device, burst)
     count_received(port, burst)
     return n
+
+
+cdef void worker_announce(SwitchState *switch, PortState *port, uint64_t key) noexcept nogil:
+    """Say by the uplink of `port` that the address in `key` (MAC << 16, and the VID that it learns with) is behind it.
+
+    It passes all of egress as if `port` had sent it, and is booked at the uplink: originated, and its fate.
+    """
+    cdef PortState *uplink = switch.ports[port.uplink]
+    cdef Burst *burst = &switch.burst
+    cdef Frame *frame
+    if uplink == NULL or uplink == port:
+        return
+    burst.n = 0
+    burst.n_segments = 0
+    frame = rarp_begin(burst, key >> 16)
+    frame.vid = key & 0xFFFF
+    if port.vlan.pvid != VID_NONE and switch.fids[port.vlan.pvid] == frame.vid:
+        frame.vid = port.vlan.pvid                   # what the port itself would send in
+    frame.source_key = key
+    frame.reason = egress_copy(switch, port, uplink, frame)
+    send_all(switch)
+    counter_add(&uplink.counters.originated, 1)
+    if frame.n_sent:
+        counter_add(&uplink.counters.sent, 1)
+    elif frame.n_kept:
+        counter_add(&uplink.counters.kept, 1)
+    else:
+        counter_add(&uplink.counters.drops[frame.reason], 1)
 
 
 cdef inline void set_ready(SwitchState *switch, PortState *port) noexcept nogil:

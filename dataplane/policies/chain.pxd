@@ -19,9 +19,10 @@ from dataplane.policies.reserved_multicast cimport reserved_multicast_ingress
 from dataplane.policies.router_advertisement cimport router_advertisement_ingress
 from dataplane.policies.split_horizon cimport split_horizon_egress
 from dataplane.policies.storm_control cimport storm_control_ingress, storm_control_unknown
+from dataplane.policies.teaming cimport teaming_egress, teaming_home, teaming_is_echo, teaming_uplink
 from dataplane.policies.vlan cimport vlan_egress, vlan_ingress, vlan_tci
 from dataplane.reasons cimport (
-    DROP_OVERSIZE, DROP_SOURCE_ELSEWHERE, DROP_UNKNOWN_UNICAST, DROP_VLAN_EGRESS, PASS, Reason,
+    DROP_OVERSIZE, DROP_SOURCE_ELSEWHERE, DROP_TEAMING, DROP_UNKNOWN_UNICAST, DROP_VLAN_EGRESS, PASS, Reason,
 )
 from dataplane.state cimport (
     F_FORGED_TRANSMITS, F_GUARDS, F_STORM_CONTROL, POLICY_REJECT, UNKNOWN_DROP, PortState, SwitchState,
@@ -107,7 +108,10 @@ cdef inline Reason first_chain(PortState *port, Frame *frame) noexcept nogil:
 cdef inline Reason elsewhere_chain(SwitchState *switch, PortState *port, FdbEntry *entry, const Frame *frame) noexcept nogil:
     """Why a source that `entry` has behind another port may not be used at `port`, or PASS."""
     cdef uint8_t kind
-    cdef Reason reason = loop_guard_judge(switch, port, entry, frame)
+    cdef Reason reason
+    if teaming_is_echo(switch, port, entry):
+        return DROP_TEAMING
+    reason = loop_guard_judge(switch, port, entry, frame)
     if reason != PASS:
         return reason
     # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing), and a port that is
@@ -137,6 +141,8 @@ cdef inline Reason egress_chain(
     cdef Reason reason = split_horizon_egress(in_port, out_port)
     if reason == PASS:
         reason = isolated_egress(in_port, out_port)
+    if reason == PASS:
+        reason = teaming_egress(switch, in_port, out_port, frame)
     if reason != PASS:
         return reason
     if vs_unlikely(out_port.deaf_reason != PASS):

@@ -6,7 +6,7 @@ A frame that leaves by no port gets the reason of the last port that refused it.
 from libc.stdint cimport uint16_t, uint32_t
 
 from dataplane.frames.frame cimport FRAME_TAGGED, PORT_SEEK, Burst, Frame
-from dataplane.policies.chain cimport egress_chain, mirrors_destination, promiscuous_mode_overhears, vlan_tci
+from dataplane.policies.chain cimport egress_chain, mirrors_destination, promiscuous_mode_overhears, teaming_uplink, vlan_tci
 from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport (
     DROP_MAC_CHANGES, DROP_NO_RECEIVER, DROP_PORT_DOWN, DROP_PROMISCUOUS_MODE, DROP_UNKNOWN_UNICAST, PASS, Reason,
@@ -66,6 +66,7 @@ cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *
     cdef Reason reason = DROP_NO_RECEIVER, last
     cdef bint is_sent = False
     cdef FloodGroup *group = switch.groups[frame.vid]
+    cdef PortState *out_port
     cdef uint32_t i, n
     if group == NULL:
         return DROP_NO_RECEIVER
@@ -76,7 +77,10 @@ cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *
     for i in range(n):
         if group.ports[i] == in_port.index:          # never out of the port it came in by
             continue
-        last = egress_copy(switch, in_port, switch.ports[group.ports[i]], frame)
+        out_port = switch.ports[group.ports[i]]
+        if teaming_uplink(switch, in_port, out_port) != out_port:    # another one of the team takes the only copy
+            continue
+        last = egress_copy(switch, in_port, out_port, frame)
         if last == PASS:
             is_sent = True
         else:
@@ -105,6 +109,7 @@ cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, Frame 
 
 cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *burst) noexcept nogil:
     cdef bint is_mirrored = in_port.features & F_MIRRORS != 0, is_overheard = switch.n_promiscuous != 0
+    cdef PortState *out_port
     cdef uint32_t i
     cdef Frame *frame
     for i in range(burst.n):
@@ -114,10 +119,10 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
         if vs_unlikely(is_mirrored):
             egress_mirror(switch, in_port.mirrors_ingress, frame, frame.tci, frame.flags & FRAME_TAGGED)
         if vs_likely(frame.out_port < PORTS_MAX):
-            if switch.ports[frame.out_port] == NULL:
-                frame.reason = DROP_PORT_DOWN
-            else:
-                frame.reason = egress_copy(switch, in_port, switch.ports[frame.out_port], frame)
+            out_port = switch.ports[frame.out_port]
+            if out_port != NULL:
+                out_port = teaming_uplink(switch, in_port, out_port)
+            frame.reason = DROP_PORT_DOWN if out_port == NULL else egress_copy(switch, in_port, out_port, frame)
         else:
             frame.reason = egress_flood(switch, in_port, frame)
         if vs_unlikely(is_overheard):

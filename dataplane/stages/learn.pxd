@@ -8,7 +8,7 @@ from a VLAN the sender is not in).  A port that does not learn enters its own ad
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, FRAME_FIRST, Burst, Frame
-from dataplane.policies.chain cimport elsewhere_chain, first_chain, move_chain
+from dataplane.policies.chain cimport elsewhere_chain, first_chain, move_chain, teaming_home
 from dataplane.reasons cimport DROP_MAX_MACS, PASS, Reason
 from dataplane.state cimport (
     LEARNING_ON, PortState, SwitchState, port_entry_kind, port_pins, port_reckon,
@@ -108,8 +108,9 @@ cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *fra
     return reason
 
 
-cdef inline void learn_burst(SwitchState *switch, PortState *port, Burst *burst) noexcept nogil:
+cdef inline void learn_burst(SwitchState *switch, PortState *in_port, Burst *burst) noexcept nogil:
     cdef uint64_t hashes[BURST_MAX]
+    cdef PortState *port = teaming_home(switch, in_port)
     cdef uint64_t last = port.last_source_key if port.last_source_s == switch.now_s else 0
     cdef uint32_t i
     for i in range(burst.n):
