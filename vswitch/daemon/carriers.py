@@ -9,22 +9,28 @@ Threads: whoever applies adds ports; a thread of each watch brings events.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from vswitch.daemon.host import Host, Watch
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import DataplaneError, HostError
-from vswitch.plan.steps import PortAdd
+from vswitch.plan.steps import PortAdd, PortReopen
 
 log = logging.getLogger("vswitchd")
 
 
 class Carriers:
-    def __init__(self, host: Host, supervisor: Supervisor) -> None:
+    """`on_return(topology)` is called when an uplink has lost its adapter and some interface came or changed."""
+
+    def __init__(self, host: Host, supervisor: Supervisor, on_return: Callable[[str], None]) -> None:
         self._host = host
         self._supervisor = supervisor
+        self._on_return = on_return
         self._lock = threading.RLock()
         self._watches: dict[str, Watch] = {}
         self._namespaces: dict[str, str] = {}        # topology -> where its interfaces are
@@ -39,6 +45,13 @@ class Carriers:
                 case driver:                         # a guest that shares memory has yet to come
                     has_carrier = driver != "vhost_user"
             self._supervisor.perform(replace(step, config={**step.config, "carrier": has_carrier}))
+
+    def reopen_port(self, step: PortReopen) -> None:
+        """Perform the step, and tell the carrier of the new interface."""
+        with self._lock:
+            self._supervisor.perform(step)
+            if step.config["driver"] == "packet":
+                self._tell(step.topology, step.interface, self._host.carrier(step.interface, step.namespace))
 
     def follow(self, topology: str, namespace: str) -> None:
         """From now on; and look up what has changed while nobody watched."""
@@ -70,10 +83,28 @@ class Carriers:
 
     def _told(self, namespace: str, interface: str, has_carrier: bool) -> None:
         with self._lock:
-            topologies = [topology for topology, where in self._namespaces.items() if where == namespace]
-            for plane in self._supervisor.planes():
-                if plane.config["topology"] in topologies:
-                    try:
-                        plane.set_carrier(interface, has_carrier)
-                    except DataplaneError as error:
-                        log.error("%s: %s", plane.name, error)
+            for topology, where in self._namespaces.items():
+                if where == namespace:
+                    self._tell(topology, interface, has_carrier)
+                    self._look_for_lost(topology)
+
+    def _tell(self, topology: str, interface: str, has_carrier: bool) -> None:
+        for plane in self._supervisor.planes(topology):
+            try:
+                plane.set_carrier(interface, has_carrier)
+            except DataplaneError as error:
+                log.error("%s: %s", plane.name, error)
+
+    def _look_for_lost(self, topology: str) -> None:
+        ports = [port for plane in self._supervisor.planes(topology) for port in list(plane.ports.values())]
+        if any(port.config["role"] == "uplink" and any(map(is_unbound, port.fds)) for port in ports):
+            self._on_return(topology)
+
+
+def is_unbound(fd: int) -> bool:
+    """Whether the interface of a packet socket has gone; one of the same name that comes later is not the same."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as borrowed:
+            return borrowed.family == socket.AF_PACKET and not borrowed.getsockname()[0]
+    except OSError:                                  # its port is being removed just now
+        return False

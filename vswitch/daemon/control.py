@@ -15,7 +15,7 @@ from vswitch import reconcile
 from vswitch.daemon.deadlines import Deadlines, now_s
 from vswitch.daemon.places import Places
 from vswitch.daemon.records import Record, forget_record, load_record, load_records, save_record
-from vswitch.errors import PartlyAppliedError, RefusedError, RolledBackError, UsageError, VswitchError
+from vswitch.errors import PartlyAppliedError, RefusedError, RolledBackError, TopologyError, UsageError, VswitchError
 from vswitch.plan import Step
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
@@ -126,6 +126,19 @@ class Control:
                 log.info("%s: resumed with %d steps", record.topology, len(steps))
             except VswitchError as error:
                 log.error("%s cannot be resumed: %s", record.topology, error)
+
+    def heal(self, name: str) -> None:
+        """The host has changed under a topology; what can be mended is."""
+        with self._applying:
+            record = load_record(self._places, name)
+            try:
+                if record is not None:
+                    for step in self._apply(record):
+                        log.warning("%s: mended: %s", name, step.words)
+            except TopologyError as error:
+                log.info("%s waits: %s", name, error)        # for an adapter that has not come back yet
+            except VswitchError as error:
+                log.error("%s cannot be mended: %s", name, error)
 
     def _open_window(self, name: str) -> Record:
         record = load_record(self._places, _checked(name))

@@ -11,6 +11,7 @@ from vswitch.daemon import overview
 from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.control import Control
 from vswitch.daemon.guest_filters import GuestFilters
+from vswitch.daemon.healer import Healer
 from vswitch.daemon.host import Host
 from vswitch.daemon.machine import HostMachine
 from vswitch.daemon.places import Places
@@ -26,9 +27,10 @@ class Daemon:
     def __init__(self, places: Places, host: Host) -> None:
         self._host = host
         self.supervisor = Supervisor(places, host.open_port)
-        self._carriers = Carriers(host, self.supervisor)
+        self._carriers = Carriers(host, self.supervisor, lambda topology: self._healer.ask(topology))
         self._filters = GuestFilters(self.supervisor)
         self.control = Control(places, HostMachine(host, self.supervisor, self._carriers), self._follow)
+        self._healer = Healer(self.control.heal)
         self._lock = threading.Lock()
         self._n_requests = 0
         self._asked_s = time.monotonic()
@@ -42,6 +44,7 @@ class Daemon:
 
     def end(self) -> None:
         """Let go of the data planes; they go on."""
+        self._healer.close()
         self.control.close()
         self._filters.close()
         self._carriers.close()

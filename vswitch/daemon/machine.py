@@ -6,7 +6,7 @@ from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.host import Host
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.plan import Observed, Step
-from vswitch.plan.steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 
 
 class HostMachine:
@@ -22,6 +22,8 @@ class HostMachine:
         match step:
             case PortAdd():
                 self._carriers.add_port(step)
+            case PortReopen():
+                self._carriers.reopen_port(step)
             case SwitchStop():
                 self._supervisor.perform(step)
                 if not self._supervisor.planes(step.topology):

@@ -147,6 +147,17 @@ class Plane:
             self.ask("port_set", {"config": {**values, "name": name}})
             self.ports[name].config = self.ports[name].config | values
 
+    def port_reopen(self, name: str, fds: list[int]) -> None:
+        """Takes `fds`, also when it fails."""
+        with self._lock:
+            try:
+                self.ask("port_reopen", {"port": name}, fds)
+            except DataplaneError:
+                AttachedPort({}, fds).close()
+                raise
+            self.ports[name].close()
+            self.ports[name].fds = fds
+
     def port_remove(self, name: str) -> None:
         with self._lock:
             self.ask("port_remove", {"port": name})

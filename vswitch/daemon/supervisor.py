@@ -16,10 +16,10 @@ from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 from vswitch.host import vhost_sockets
 from vswitch.plan.state import RunningSwitch
-from vswitch.plan.steps import PortAdd, PortRemove, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.steps import PortAdd, PortRemove, PortReopen, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
 
 log = logging.getLogger("vswitchd")
-OpenPort = Callable[[PortAdd], list[int]]
+OpenPort = Callable[[PortAdd | PortReopen], list[int]]
 
 
 class Supervisor:
@@ -68,6 +68,8 @@ class Supervisor:
             case PortAdd():
                 plane = self._plane(step.topology, step.switch)
                 plane.port_add({**PORT_DEFAULTS, **step.config}, self._open_port(step))
+            case PortReopen():
+                self._plane(step.topology, step.switch).port_reopen(step.port, self._open_port(step))
             case PortSet():
                 self._plane(step.topology, step.switch).port_set(step.port, step.config)
             case PortRemove():

@@ -14,6 +14,7 @@ from vswitch.plan.steps import (
     AddressReturn,
     InterfaceSet,
     PortAdd,
+    PortReopen,
     Shield,
     Step,
     TapAdopt,
@@ -33,12 +34,12 @@ def perform(step: Any) -> None:
     inside(step.namespace, lambda: PERFORM[type(step)](step))
 
 
-def open_port(step: PortAdd) -> list[int]:
+def open_port(step: PortAdd | PortReopen) -> list[int]:
     """The fds that a data plane moves the port's frames by; the caller's to close."""
     return inside(step.namespace, lambda: _open(step))
 
 
-def _open(step: PortAdd) -> list[int]:
+def _open(step: PortAdd | PortReopen) -> list[int]:
     if step.config["driver"] == "packet":
         return [sockets.open_packet(step.interface, is_promiscuous=step.config["role"] == "uplink")]
     if step.config["driver"] == "vhost_user":

@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from vswitch.plan import interfaces
+from vswitch.plan.located import located
 from vswitch.plan.refusals import refuse_foreign, refuse_open_taps
 from vswitch.plan.state import Observed
-from vswitch.plan.steps import PortAdd, PortRemove, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.steps import PortAdd, PortRemove, PortReopen, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
 from vswitch.plan.takeover import moves, with_host_ports
 from vswitch.plan.wanted import WantedPort, Wish, switch_configuration, wanted_ports
 from vswitch.topology.model import Topology
@@ -33,7 +34,7 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
     RefusedError when a guest would lose its TAP and the wish does not say `force`.
     """
     wish = wish or Wish()
-    topology = with_host_ports(topology, observed, wish)
+    topology = with_host_ports(located(topology, observed, wish), observed, wish)
     wanted = wanted_ports(topology, wish)
     refuse_foreign(topology.name, wanted.values(), observed, wish)
     steps = [*_removed_ports(topology, wanted, observed, wish)]
@@ -49,6 +50,8 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
     for name, port in wanted.items():
         steps += interfaces.arrivals(topology.name, port, observed, wish, gone)
         running_port = None if name in remade else _running(observed, port.port.switch, name)
+        if running_port is not None and interfaces.is_lost(topology.name, port, observed):
+            steps.append(_reopening(topology.name, port, running_port, wish))
         steps += _port(topology.name, port, running_port, indices[name], wish)
     return [*steps, *moves(topology, observed, wish)]
 
@@ -94,6 +97,13 @@ def _switches(topology: Topology, observed: Observed) -> Iterable[Step]:
         if changed:
             yield SwitchSet(topology.name, "the topology changed", switch=switch.name, config=changed,
                             before={key: running.config.get(key) for key in changed})
+
+
+def _reopening(topology: str, wanted: WantedPort, running: dict[str, Any], wish: Wish) -> Step:
+    port = wanted.port
+    return PortReopen(topology, f"{port.interface} has gone since {port.name} was opened", "port", switch=port.switch,
+                      port=port.name, interface=port.interface, namespace=wish.namespace,
+                      queues=port.tap.queues if port.tap else 1, config=running)
 
 
 def _port(topology: str, wanted: WantedPort, running: dict[str, Any] | None, index: int, wish: Wish) -> Iterable[Step]:

@@ -33,8 +33,7 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
     interface = observed.interfaces.get(port.interface)
     if interface is not None and any(isinstance(step, TapDelete | TunDelete) and step.object == port.interface for step in gone):
         interface = None
-    owner = owner_of(interface.alias) if interface is not None else None
-    is_ours = owner is not None and (owner.topology, owner.port) == (topology, port.name)
+    is_ours = _is_ours(topology, port, interface)
     if not is_ours or interface is None:
         yield _creation(topology, port, wish)
     elif values := _changes(port, interface):
@@ -46,6 +45,16 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
     if wanted.driver == "packet" and not (is_ours and interface is not None and interface.shielded and interface.up):
         yield Shield(topology, "the host's stack must neither see nor answer a guest's frames", name=port.interface,
                      namespace=wish.namespace)
+
+
+def is_lost(topology: str, wanted: WantedPort, observed: Observed) -> bool:
+    """Whether the interface that a running port was opened on has gone, or has come back as another one."""
+    return not wanted.temporary and not _is_ours(topology, wanted.port, observed.interfaces.get(wanted.port.interface))
+
+
+def _is_ours(topology: str, port: Port, interface: Interface | None) -> bool:
+    owner = owner_of(interface.alias) if interface is not None else None
+    return owner is not None and (owner.topology, owner.port) == (topology, port.name)
 
 
 def removals(topology: str, wanted: dict[str, WantedPort], observed: Observed, wish: Wish,

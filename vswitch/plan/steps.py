@@ -283,6 +283,15 @@ class PortRemove(_PortStep):
 
 
 @dataclass(frozen=True)
+class PortReopen(_PortStep):
+    """Give a port the interface that has come in the place of its own; it keeps its name, index, settings and counters."""
+
+    @property
+    def words(self) -> str:
+        return f"~ port {self.port} on {self.switch}: {self.interface} is another interface now"
+
+
+@dataclass(frozen=True)
 class PortSet(_PortStep):
     """Change a port while frames flow."""
 
@@ -302,6 +311,7 @@ PAIRS: tuple[tuple[type[Step], type[Step]], ...] = (
     (Shield, Unshield),
     (SwitchStart, SwitchStop),
     (PortAdd, PortRemove),
+    (PortReopen, PortReopen),
 )
 OPPOSITE = {**dict(PAIRS), **{removal: creation for creation, removal in PAIRS}}
 
