@@ -50,7 +50,7 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
     for name, port in wanted.items():
         steps += interfaces.arrivals(topology.name, port, observed, wish, gone)
         running_port = None if name in remade else _running(observed, port.port.switch, name)
-        if running_port is not None and interfaces.is_lost(topology.name, port, observed):
+        if running_port is not None and interfaces.is_lost(topology.name, port, observed, gone):
             steps.append(_reopening(topology.name, port, running_port, wish))
         steps += _port(topology.name, port, running_port, indices[name], wish)
     return [*steps, *moves(topology, observed, wish)]

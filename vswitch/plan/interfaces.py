@@ -30,9 +30,7 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
     if wanted.temporary:
         return
     port = wanted.port
-    interface = observed.interfaces.get(port.interface)
-    if interface is not None and any(isinstance(step, TapDelete | TunDelete) and step.object == port.interface for step in gone):
-        interface = None
+    interface = _remaining(port, observed, gone)
     is_ours = _is_ours(topology, port, interface)
     if not is_ours or interface is None:
         yield _creation(topology, port, wish)
@@ -47,9 +45,15 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
                      namespace=wish.namespace)
 
 
-def is_lost(topology: str, wanted: WantedPort, observed: Observed) -> bool:
+def is_lost(topology: str, wanted: WantedPort, observed: Observed, gone: Sequence[Step]) -> bool:
     """Whether the interface that a running port was opened on has gone, or has come back as another one."""
-    return not wanted.temporary and not _is_ours(topology, wanted.port, observed.interfaces.get(wanted.port.interface))
+    return not wanted.temporary and not _is_ours(topology, wanted.port, _remaining(wanted.port, observed, gone))
+
+
+def _remaining(port: Port, observed: Observed, gone: Sequence[Step]) -> Interface | None:
+    """The interface of a port, if it is there and outlives the removals."""
+    goes = any(isinstance(step, TapDelete | TunDelete) and step.object == port.interface for step in gone)
+    return None if goes else observed.interfaces.get(port.interface)
 
 
 def _is_ours(topology: str, port: Port, interface: Interface | None) -> bool:
