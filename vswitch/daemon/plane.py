@@ -117,7 +117,9 @@ class Plane:
         """The answer to a request; when the data plane dies over it, its successor is asked once more."""
         with self._lock:
             if self._connection is None:
-                raise DataplaneError(self._despair())
+                if self._is_ended or self._delay_s:
+                    raise DataplaneError(self._despair())
+                self._succeed()                      # the watcher has buried it and waits for this lock
             try:
                 return self._connection.ask(do, request, fds)
             except ConnectionLostError as error:
