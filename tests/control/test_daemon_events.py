@@ -158,3 +158,43 @@ def test_an_adopted_data_plane_is_heard_too(monkeypatch):
         one.supervisor.adopt_all()
         (row,) = storm(one)
         assert row["event"] == "storm_control"
+
+
+def reported(one, event):
+    """The row of an event, once it is there."""
+    return next((row for row in views.events(one.supervisor.planes()) if row["event"] == event), None)
+
+
+def test_a_guest_that_bridges_its_ports_is_named():
+    with supervised() as one:
+        one.start("g1", "g2", "x")
+        for port in ("g1", "g2"):
+            one.supervisor.perform(PortSet("t", "test", switch="s1", port=port, config={"guest": "g"}))
+        one.guests.send("x", frame("ff:ff:ff:ff:ff:ff", A))
+        for port, other in (("g1", "g2"), ("g2", "g1")):
+            one.guests.send(other, one.guests.receive(port))
+        row = eventually(lambda: reported(one, "loop_guard"))
+        assert {row["port"], row["other"]} == {"g1", "g2"}
+        assert row["text"].startswith("guest g forwards frames between its ports")
+        assert "blocked for 5 s" in row["text"]
+
+
+def test_an_address_that_goes_to_and_fro_is_named_with_both_ports():
+    with supervised() as one:
+        one.start("a", "b")
+
+        def speak(index, port):
+            """Send, and wait until it has been heard."""
+            before = views.ports(one.supervisor.planes())[index]["rx_packets"]
+            one.guests.send(port, frame("ff:ff:ff:ff:ff:ff", A))
+            eventually(lambda: views.ports(one.supervisor.planes())[index]["rx_packets"] > before)
+
+        def fight():
+            """A port reports once a second, so its first move hides the next for a while."""
+            speak(0, "a")
+            speak(1, "b")
+            return reported(one, "move_damping")
+
+        row = eventually(fight)
+        assert (row["mac"], {row["port"], row["other"]}) == (A, {"a", "b"})
+        assert f"{A} in VLAN 0 moves to and fro between" in row["text"]

@@ -112,6 +112,13 @@ def test_a_mirror_in_the_data_plane_s_words():
     assert group.switches["s1"].mirrors[0].sources == ("a.eth0",)
 
 
+def test_more_mirrors_than_a_switch_has():
+    many = "".join(f"  m{n}: {{from: a, to: b.eth0}}\n" for n in range(17))
+    body = BODY.partition("mirrors:")[0] + "mirrors:\n" + many
+    assert "more than 16 mirrors" in mistake_at(HEAD + body, "m16")
+    assert len(topology(body.replace("  m16: {from: a, to: b.eth0}\n", "")).switches["s1"].mirrors) == 16
+
+
 def test_the_qmp_socket_is_the_guest_s():
     found = topology(BODY.replace("c: {switch: s2", "c: {qmp: /run/c/qmp.sock, nics: {x: {switch: s2}}"))
     assert found.guests["c"].qmp == "/run/c/qmp.sock" and found.guests["a"].qmp is None

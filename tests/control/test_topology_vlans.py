@@ -131,6 +131,14 @@ def test_a_promiscuous_uplink_carries_the_family_untagged_in_the_primary():
     assert found.ports["u"].vlan == Vlan(100, (100, 101, 102, 103))
 
 
+def test_a_promiscuous_uplink_that_is_a_trunk_carries_the_family_with_the_tag_of_the_primary():
+    """Among other VLANs, and beside ports without one."""
+    body = PRIVATE.replace("interface: eth1", "interface: eth1, private_vlan: {primary: 100, port: promiscuous}")
+    assert topology(body).ports["u"].vlan == Vlan(None, (), ((20, 20), (100, 100)), True, as_primary=(101, 102, 103))
+    beside_none = topology(body.replace("vlan: 20", "vlan: none")).ports["u"].vlan
+    assert beside_none == Vlan(0, (0,), ((100, 100),), True, as_primary=(101, 102, 103))
+
+
 def test_a_private_vlan_is_one_broadcast_domain():
     both = PRIVATE + "  \n"
     nics = "  two: {nics: {x: {switch: s1, private_vlan: {primary: 100, port: isolated}}, y: {switch: s1, private_vlan: " \
@@ -157,7 +165,6 @@ def test_a_private_vlan_is_one_broadcast_domain():
     ("vlan: 20", "role: router, vlan: {trunk: all}", "all}", "VLAN 100 belongs to the private VLAN 100"),
     ("eth1}", "eth1, vlan: 101}", "101}}", "VLAN 101 belongs to the private VLAN 100"),
     ("eth1}", "eth1, private_vlan: {primary: 100, port: isolated}}", "100, port", "an uplink leads to everybody"),
-    ("eth1}", "eth1, private_vlan: {primary: 100, port: promiscuous}}", "100, port", "has other VLANs than 100"),
     ("{isolated: 101, communities: {acme: 102, bolt: 103}}", "{}", "100: {}", "a private VLAN without secondaries"),
 ])
 def test_private_vlans_that_contradict_themselves(before, after, spot, words):

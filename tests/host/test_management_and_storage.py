@@ -7,25 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.deployed import TOPOLOGIES, Deployed, deployed
+from tests.support.wire import watched_tags
 
 pytestmark = pytest.mark.netns
-
-WIRE = r"""
-import socket, struct, sys, time
-SOL_PACKET, PACKET_AUXDATA, ETH_P_ALL = 263, 8, 3
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-wire.bind((sys.argv[1], ETH_P_ALL))
-print("ready", flush=True)
-while True:
-    octets, ancillary, _, _ = wire.recvmsg(65536, 256)
-    for _, _, auxiliary in ancillary:
-        status, _, _, _, _, tci, _ = struct.unpack("=IIIHHHH", auxiliary)
-        inside = struct.unpack_from("!HH", octets, 12)         # of what leaves, the tag is still in the frame
-        vid = tci & 0xFFF if status & 0x10 else inside[1] & 0xFFF if inside[0] == 0x8100 else 0
-        print(vid, octets[6:12].hex(), flush=True)
-"""
-
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Deployed]:
@@ -50,14 +34,9 @@ def test_tcp_over_jumbo_frames(box):
 
 
 def test_on_the_trunk_every_frame_has_the_tag_of_its_network(box):
-    job = box.start_ready("host", WIRE, "eth1")
-    for machine, address in (("lan.admin", "10.0.10.1"), ("lan.client", "10.0.20.1"), ("lan.nas", "10.0.30.1")):
-        assert box.pings(machine, address)
-    job.poll()
-    job.kill()
-    by_mac = {}
-    for line in job.stdout.decode().splitlines()[1:]:
-        vid, _, source = line.partition(" ")
-        by_mac.setdefault(source, set()).add(int(vid))
-    assert {10, 20, 30} <= set().union(*by_mac.values())
-    assert all(len(vids) == 1 and 0 not in vids for vids in by_mac.values()), by_mac
+    with watched_tags(box, "eth1") as tags:
+        for machine, address in (("lan.admin", "10.0.10.1"), ("lan.client", "10.0.20.1"), ("lan.nas", "10.0.30.1")):
+            assert box.pings(machine, address)
+    seen = tags()
+    assert set().union(*seen.values()) == {10, 20, 30}
+    assert all(len(vids) == 1 for vids in seen.values()), seen

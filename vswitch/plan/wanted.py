@@ -85,6 +85,7 @@ def port_configuration(port: Port, driver: str) -> dict[str, Any]:
             "pvid": vlan.pvid,
             "untagged": list(vlan.untagged),
             "tagged": [list(vids) for vids in vlan.tagged],
+            "as_primary": list(vlan.as_primary),
             "admit_tagged": vlan.admit_tagged,
             "transparent": vlan.transparent,
         },

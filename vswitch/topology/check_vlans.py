@@ -59,14 +59,6 @@ def check_wire(ports: list[Draft], mistakes: Mistakes) -> None:
             mistakes.add(_leaf_path(draft, "vlan", "native"),
                          f"`native: {found.pvid}` beside `{none.name}`, which has `vlan: none`",
                          "both would be untagged on one wire; give one of them a tag")
-        place = value_of(draft.settings, "private_vlan", {}).get("port")
-        if draft.role == "uplink" and found is not None and place == "promiscuous":
-            others = used_vids(ports) - members_of(found)
-            if others:
-                mistakes.add(path_of(draft.settings, "private_vlan", draft.path),
-                             f"switch `{draft.switch}` has other VLANs than {found.pvid} and its secondaries",
-                             "a promiscuous uplink that is a trunk is not supported yet; leave `private_vlan` out, and the "
-                             "uplink carries the secondaries tagged")
 
 
 def _check_private_port(draft: Draft, spec: dict[str, object], mistakes: Mistakes) -> None:

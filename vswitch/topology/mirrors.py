@@ -12,6 +12,8 @@ from vswitch.topology.model import Mirror, Way
 from vswitch.topology.vlan import expanded
 from vswitch.topology.vocabulary import MirrorKeys, TopologyKeys
 
+MIRRORS_MAX = 16                   # of one switch; a frame marks those that have it in as many bits
+
 
 def mirrors(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> dict[str, list[Mirror]]:
     """The mirrors of each switch; what they name and does not exist, or is elsewhere, is noted."""
@@ -24,6 +26,9 @@ def mirrors(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> dict
         if to is None:
             mistakes.add((*path, "to"), f"unknown port `{mirror.destination}`", did_you_mean(mirror.destination, ports))
             continue
+        if len(found.get(to.switch, ())) == MIRRORS_MAX:
+            mistakes.add(path, f"switch `{to.switch}` has more than {MIRRORS_MAX} mirrors",
+                         "one mirror may have many sources", at_key=True)
         sources = list(_sources(mirror, path, words, to, mistakes))
         found.setdefault(to.switch, []).append(Mirror(
             name, tuple(dict.fromkeys(sources)), to.name, cast("Way", mirror.direction or "both"),

@@ -42,7 +42,8 @@ class Vlan:
     with a VID other than 0 is dropped unless `admit_tagged`.  `transparent` ports never look at tags.
 
     In a private VLAN the two sides differ (IEEE 802.1Q-2018 annex F): a port sends in its secondary, its `pvid`, and is
-    a member of those that it hears.
+    a member of those that it hears.  `as_primary` are secondaries that leave with the tag of their primary, towards a
+    network that does not know them; a frame that arrives with such a tag is dropped.
     """
 
     pvid: int | None = 0
@@ -50,6 +51,7 @@ class Vlan:
     tagged: tuple[tuple[int, int], ...] = ()
     admit_tagged: bool = False
     transparent: bool = False
+    as_primary: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

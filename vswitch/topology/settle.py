@@ -10,9 +10,8 @@ from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import leaves, value_of
 from vswitch.topology.model import Place, Port, Socket, StormControl, Tap, Vlan
 from vswitch.topology.policy_scalars import packets_a_second
-from vswitch.topology.vlan import carrying
 from vswitch.topology.vocabulary import STORM_KINDS, AddressKeys, UplinkKeys
-from vswitch.topology.wiring import interface, shares_memory, used_vids, vlan
+from vswitch.topology.wiring import interface, settled_vlan, shares_memory
 
 COPIED = (
     "isolated", "learning", "max_macs", "when_full", "unknown_unicast", "dhcp_server", "router_advertisement", "mtu", "link",
@@ -33,7 +32,7 @@ def settle(drafts: list[Draft], document: Document) -> tuple[dict[str, Port], di
     for draft in drafts:
         neighbours = [other for other in drafts if other.switch == draft.switch]
         # Before the defaults are filled in: an uplink's are words.
-        found = vlan(draft) or (carrying(used_vids(neighbours)) if draft.role == "uplink" else Vlan())
+        found = settled_vlan(draft, neighbours)
         fill(draft, neighbours)
         ports[draft.name] = _port(draft, found, document)
         origins[draft.name] = _origins(draft, document)

@@ -6,12 +6,13 @@ Both the checks and the settling ask here, so that they never answer differently
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import value_of
 from vswitch.topology.model import Vlan
 from vswitch.topology.scalars import INTERFACE_MAX
-from vswitch.topology.vlan import members_of, private_vlan_of, vlan_of
+from vswitch.topology.vlan import carrying, members_of, private_vlan_of, vlan_of
 from vswitch.topology.vocabulary import UplinkKeys
 
 SOCKETS = "/run/vswitch/guests"        # of guests that share memory, unless `socket` says where
@@ -29,6 +30,22 @@ def vlan(draft: Draft) -> Vlan | None:
     if spec is None or (isinstance(spec, dict) and "trunk" not in spec):
         return None
     return vlan_of(spec)
+
+
+def settled_vlan(draft: Draft, neighbours: Iterable[Draft]) -> Vlan:
+    """The VLANs of a port, among the others of its switch."""
+    found = vlan(draft)
+    if draft.role != "uplink":
+        return found or Vlan()
+    used = used_vids(neighbours)
+    if found is None:
+        return carrying(used)
+    family = draft.families.get(value_of(draft.settings, "private_vlan", {}).get("primary"))
+    others = used - {family.primary, *family.secondaries} if family else set()
+    if family is None or not others:
+        return found
+    # A promiscuous trunk: what the network out there knows is the primary alone.
+    return replace(carrying(others | {family.primary}), as_primary=family.secondaries)
 
 
 def used_vids(drafts: Iterable[Draft]) -> set[int]:
