@@ -142,7 +142,8 @@ cdef int settings_fill(PortState *state, dict config) except -1:
     state.has_carrier = bool(config["carrier"])
     state.frame_length_max = config["mtu"] + 14
     state.apart = (APART_ISOLATED if config["isolated"] else 0) | (APART_UPLINK if config["role"] == "uplink" else 0)
-    state.learning = LEARNING[config["learning"]]
+    # With a registered address there is nothing to pin.
+    state.learning = LEARNING["off" if config["learning"] == "first" and config["mac"] else config["learning"]]
     state.when_full_forwards = config["when_full"] == "forward"
     state.unknown_unicast = UNKNOWN[config["unknown_unicast"]]
     state.max_macs = config["max_macs"]

@@ -178,10 +178,12 @@ cdef inline bint port_allows(const PortState *port, uint64_t mac) noexcept nogil
 
 cdef inline uint8_t port_entry_kind(const PortState *port, uint64_t mac) noexcept nogil:
     """The kind of entry that holds `mac` for this port; FDB_LEARNED if the address is not the port's own."""
-    if mac == port.own_mac:
-        return FDB_PINNED if port.learning == LEARNING_FIRST else FDB_STATIC
+    if mac == port.own_mac and port.learning == LEARNING_OFF:
+        return FDB_STATIC
     if port_allows(port, mac):
         return FDB_ALLOWED
+    if mac == port.own_mac:
+        return FDB_PINNED
     return FDB_EFFECTIVE if mac == port.effective_mac and port.mac_changes != POLICY_REJECT else FDB_LEARNED
 
 

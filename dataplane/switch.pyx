@@ -136,8 +136,7 @@ cdef class Switch:
             self._relate()
         if forgets or fixed != fixed_before:
             fdb_unfix(self.runner, port.state.index, dict(fixed_before.items() - fixed.items()))
-            self._fix(port)
-            self._fix_allowed()
+            self._fix_all()
         self._settle()
 
     cdef _refuse(self, dict config, dict shared):
@@ -187,7 +186,7 @@ cdef class Switch:
         self._relate()
         self._settle()               # before the port goes: others may learn for it
         self.runner.call(command_remove, port.state)
-        self._fix_allowed()
+        self._fix_all()
         memset(port.state.counters, 0, sizeof(PortCounters))
         port.driver.close()
 
@@ -227,11 +226,10 @@ cdef class Switch:
         """Enter the addresses that are the port's before its first frame."""
         fdb_fix(self.runner, port.state.index, fixed_addresses(port.config, self.config["shared_learning"]))
 
-    cdef _fix_allowed(self):
-        """After an address has become free: enter it for the next port that is allowed it."""
+    cdef _fix_all(self):
+        """After an address has become free: enter it for the first port that has a claim to it."""
         for port in self._by_index():
-            if port.config["allowed_macs"]:
-                self._fix(port)
+            self._fix(port)
 
     # The table.
 

@@ -247,14 +247,22 @@ class BothSwitches(RuleBasedStateMachine):
         type(self).n_steps += 1
         sent = self.real.sent()
         for name, port in self.model.ports.items():
-            assert sent.get(name, []) == port.out, f"what left port {name}"
+            assert_same(f"what left port {name}", sent.get(name, []), port.out)
             port.out = []
-            assert numbers_of(self.real.core.counters(name)) == numbers_of_port(port), f"counters of port {name}"
-        assert table_of(self.real) == {
+            record, wanted = numbers_of(self.real.core.counters(name)), numbers_of_port(port)
+            differ = [key for key in record if record[key] != wanted[key]]
+            assert_same(f"counters of port {name}", {key: record[key] for key in differ}, {key: wanted[key] for key in differ})
+        found = table_of(self.real)
+        expected = {
             (vid, octets.hex(":"), entry.port.name, SHOWN.get(entry.kind, entry.kind))
             for (octets, vid), entry in self.model.fdb.items()
         }
+        assert_same("the table", found - expected, expected - found)
         self.real.check_balance()
+
+
+def assert_same(what: str, found: Any, expected: Any) -> None:
+    assert found == expected, f"{what}: the data plane says {found}, the reference {expected}"
 
 
 SHOWN = {"effective": "static"}

@@ -128,10 +128,12 @@ class Port:
 
     def kind_of(self, mac: bytes) -> str:
         """What kind of entry holds `mac` for this port."""
-        if mac == self.own:
-            return "static" if self.mac else "pinned"
+        if mac == self.own and self.mac:
+            return "static"
         if mac in self.allowed:
             return "allowed"
+        if mac == self.own:
+            return "pinned"
         return "effective" if mac == self.effective and self.mac_changes != "reject" else "learned"
 
     def fixed(self) -> dict[tuple[bytes, int], str]:
