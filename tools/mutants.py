@@ -29,7 +29,7 @@ from mutants_equivalent import EQUIVALENT
 
 ROOT = Path(__file__).parent.parent
 SCRATCH = ROOT / "build" / "mutants"
-COPIED = ("dataplane", "vswitch", "tests", "topologies", "setup.py", "pyproject.toml", "README.md")
+LEFT_OUT = shutil.ignore_patterns("*.so", "__pycache__", "build", ".?*")
 WANTED = 0.95
 OPENING, CLOSING = ("(", "[", "{"), (")", "]", "}")
 TEST_SECONDS = 300               # a mutant that makes a test hang is caught as well
@@ -142,12 +142,7 @@ class Tree:
         if twin:                                     # compiled already
             shutil.copytree(twin.root, self.root)
             return
-        self.root.mkdir(parents=True)
-        for name in COPIED:
-            if (ROOT / name).is_dir():
-                shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-            elif (ROOT / name).exists():
-                shutil.copy(ROOT / name, self.root / name)
+        shutil.copytree(ROOT, self.root, ignore=LEFT_OUT)
         # Cython knows which extension includes which .pxd; `depends` would compile all of them for each mutant.
         setup = (self.root / "setup.py").read_text()
         (self.root / "setup.py").write_text(setup.replace("depends=HEADERS", "depends=[]").replace('"-O3"', '"-O1"'))
