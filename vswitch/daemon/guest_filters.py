@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import DataplaneError
 
 log = logging.getLogger("vswitchd")
+Tell = Callable[[list[Adapter], "Matching"], Awaitable[None]]
 RETRY_S = 1.0                      # between one attempt to reach a guest and the next
 
 
@@ -37,6 +38,7 @@ class GuestFilters:
         self._followers: dict[tuple[str, str], _Follower] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._is_closing = False
 
     def watch(self, topology: str, sockets: Mapping[str, str]) -> None:
         """Follow exactly these sockets (guest -> path) for `topology`; none of them is waited for."""
@@ -49,7 +51,8 @@ class GuestFilters:
                 self._followers[topology, guest] = _Follower(path, task)
 
     def close(self) -> None:
-        """Follow nobody any more; returns when the last socket is closed."""
+        """Follow nobody any more; returns when the last socket is closed.  What was said last holds until the next vswitchd."""
+        self._is_closing = True
         for key in list(self._followers):
             self._end(key)
         if self._loop is not None and self._thread is not None:
@@ -70,6 +73,18 @@ class GuestFilters:
         self._followers.pop(key).task.cancel()
 
     async def _follow(self, topology: str, guest: str, path: str) -> None:
+        one_after_another = threading.Lock()         # a cancelled `_tell` goes on in its thread
+
+        async def tell(adapters: list[Adapter], matching: Matching) -> None:
+            await asyncio.to_thread(self._tell, topology, guest, adapters, matching, one_after_another)
+
+        try:
+            await self._follow_for_ever(f"{topology}: guest {guest}", path, tell)
+        finally:
+            if not self._is_closing and (topology, guest) not in self._followers:
+                await tell([], Matching())           # the file names no socket any more, so nobody says anything
+
+    async def _follow_for_ever(self, name: str, path: str, tell: Tell) -> None:
         is_heard = True                # so that silence is said once, and not each second
         while True:
             matching = Matching()
@@ -77,19 +92,23 @@ class GuestFilters:
             async def told(adapters: list[Adapter], matching: Matching = matching) -> None:
                 nonlocal is_heard
                 is_heard = True
-                await asyncio.to_thread(self._tell, topology, guest, adapters, matching)
+                await tell(adapters, matching)
 
             try:
                 await follow(path, told)
             except QmpError as error:
                 if is_heard:
-                    log.info("%s: guest %s: nobody says its addresses at %s: %s", topology, guest, path, error)
+                    log.info("%s: nobody says its addresses at %s: %s", name, path, error)
                 is_heard = False
             # A QEMU that has ended comes back with the addresses that it was given.
-            await asyncio.to_thread(self._tell, topology, guest, [], matching)
+            await tell([], matching)
             await asyncio.sleep(RETRY_S)
 
-    def _tell(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching) -> None:
+    def _tell(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching, lock: threading.Lock) -> None:
+        with lock:
+            self._tell_ports(topology, guest, adapters, matching)
+
+    def _tell_ports(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching) -> None:
         """Give each port of the guest the address of its adapter, or that nobody says."""
         ports: dict[str, tuple[Plane, dict[str, Any]]] = {
             name: (plane, port.config) for plane in self._supervisor.planes(topology)
