@@ -36,15 +36,41 @@ cdef struct Pool:
     void *memory                 # the two arrays, owned
 
 
+cdef inline void keep_octets(Pool *pool, KeptFrame *kept, const uint8_t *data, uint64_t octets) noexcept nogil:
+    """Add octets to a kept frame.  Its last buffer is filled up first, so that many short pieces need no more buffers than
+    one long one; the caller has counted them."""
+    cdef Segment *segment
+    cdef Buffer *buffer
+    cdef uint64_t part
+    while octets:
+        segment = &kept.segments[kept.frame.n_segments - 1]
+        if kept.frame.n_segments == 0 or segment.length == BUFFER_OCTETS:
+            buffer = pool.free_buffers
+            pool.free_buffers = buffer.next
+            pool.n_free_buffers -= 1
+            buffer.next = kept.buffers
+            kept.buffers = buffer
+            segment = &kept.segments[kept.frame.n_segments]
+            segment.data = buffer.octets
+            segment.length = 0
+            kept.frame.n_segments += 1
+        part = BUFFER_OCTETS - segment.length
+        if part > octets:
+            part = octets
+        memcpy(segment.data + segment.length, data, part)
+        segment.length += part
+        data += part
+        octets -= part
+
+
 cdef inline KeptFrame *frame_keep(Pool *pool, const Frame *frame, uint16_t tci, uint8_t tagged) noexcept nogil:
     """A copy of `frame` that needs nothing borrowed, or NULL when the pool has no room for it."""
-    cdef uint32_t needed = 0, i, part
-    cdef const uint8_t *data
-    cdef uint64_t rest
-    cdef Buffer *buffer
+    cdef uint64_t octets = 0
+    cdef uint32_t i, needed
     cdef KeptFrame *kept = pool.free_frames
     for i in range(frame.n_segments):
-        needed += <uint32_t>((frame.segments[i].length + BUFFER_OCTETS - 1) // BUFFER_OCTETS)
+        octets += frame.segments[i].length
+    needed = <uint32_t>((octets + BUFFER_OCTETS - 1) // BUFFER_OCTETS)
     if kept == NULL or needed > pool.n_free_buffers or needed > KEPT_SEGMENTS:
         return NULL
     pool.free_frames = kept.next
@@ -58,21 +84,7 @@ cdef inline KeptFrame *frame_keep(Pool *pool, const Frame *frame, uint16_t tci, 
     kept.buffers = NULL
     memcpy(kept.header, frame.header, frame.header_length)
     for i in range(frame.n_segments):
-        data = frame.segments[i].data
-        rest = frame.segments[i].length
-        while rest:
-            buffer = pool.free_buffers
-            pool.free_buffers = buffer.next
-            pool.n_free_buffers -= 1
-            buffer.next = kept.buffers
-            kept.buffers = buffer
-            part = BUFFER_OCTETS if rest > BUFFER_OCTETS else <uint32_t>rest
-            memcpy(buffer.octets, data, part)
-            kept.segments[kept.frame.n_segments].data = buffer.octets
-            kept.segments[kept.frame.n_segments].length = part
-            kept.frame.n_segments += 1
-            data += part
-            rest -= part
+        keep_octets(pool, kept, frame.segments[i].data, frame.segments[i].length)
     return kept
 
 

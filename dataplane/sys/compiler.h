@@ -5,6 +5,7 @@
 #define VSWITCH_COMPILER_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -126,21 +127,22 @@ static inline void guest_store_release_u16(void *to, uint16_t value)
 {
     __atomic_store_n((uint16_t *)to, value, __ATOMIC_RELEASE);
 }
-/* After these the compiler may not go back to the guest's octets for what it has in ours. */
+/* After these the compiler may not go back to the guest's octets for what it has in ours: ours may have changed, it is told. */
+#define OPAQUE(to) __asm__ volatile("" : "+m"(*(char(*)[])(to)))
 static inline void guest_copy(void *to, const void *from, size_t octets)
 {
     memcpy(to, from, octets);
-    __asm__ volatile("" ::: "memory");
+    OPAQUE(to);
 }
 static inline void guest_copy_line(void *to, const void *from)
 {
     copy_line(to, from);
-    __asm__ volatile("" ::: "memory");
+    OPAQUE(to);
 }
 static inline void guest_copy_short(void *to, const void *from, size_t octets)
 {
     copy_short(to, from, octets);
-    __asm__ volatile("" ::: "memory");
+    OPAQUE(to);
 }
 /* What was stored is seen by the guest before what is loaded next is read. */
 static inline void full_barrier(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
@@ -191,27 +193,49 @@ static inline void unguard_range(void *start)
 }
 
 /* Add one to a stranger's eventfd.  Its owner can fill the counter and clear O_NONBLOCK, which both of us share, and then a
- * write blocks for ever; so a timer of this thread interrupts it.  Returns 0, or EINTR when it has blocked. */
-#define WATCHDOG_NS 100000
-static void on_watchdog(int number) { (void)number; }
-static inline int notify_stranger(int fd)
+ * write blocks for ever.  So the flag is looked at first; and should it go between the look and the write, a timer of this
+ * thread interrupts the write.  The timer runs only while there is something to notify: to set it costs 20 us where the
+ * clock belongs to a hypervisor.  Returns 0, or EINTR when the write would block or has. */
+#define WATCHDOG_NS 10000000
+static __thread timer_t watchdog;
+static __thread volatile sig_atomic_t watchdog_state;      /* 0: not made, 1: off, 2: on */
+static __thread volatile sig_atomic_t watchdog_was_used;   /* since it barked last */
+
+static void on_watchdog(int number)
 {
-    static __thread timer_t watchdog;
-    static __thread int has_watchdog;
-    static const struct itimerspec off, again = {{0, WATCHDOG_NS}, {0, WATCHDOG_NS}};
-    uint64_t one = 1;
-    ssize_t written;
-    if (vs_unlikely(!has_watchdog)) {
+    static const struct itimerspec off;
+    (void)number;
+    if (!watchdog_was_used && watchdog_state == 2) {
+        timer_settime(watchdog, 0, &off, NULL);
+        watchdog_state = 1;
+    }
+    watchdog_was_used = 0;
+}
+
+static inline int watchdog_start(void)
+{
+    static const struct itimerspec again = {{0, WATCHDOG_NS}, {0, WATCHDOG_NS}};
+    if (!watchdog_state) {
         struct sigaction action = {.sa_handler = on_watchdog};
         struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
         event._sigev_un._tid = (int)syscall(SYS_gettid);
         if (sigaction(SIGRTMIN, &action, NULL) || timer_create(CLOCK_MONOTONIC, &event, &watchdog))
             return errno;
-        has_watchdog = 1;
     }
-    timer_settime(watchdog, 0, &again, NULL);
+    watchdog_state = 2;
+    return timer_settime(watchdog, 0, &again, NULL) ? errno : 0;
+}
+
+static inline int notify_stranger(int fd)
+{
+    uint64_t one = 1;
+    ssize_t written;
+    if (!(fcntl(fd, F_GETFL) & O_NONBLOCK))
+        return EINTR;
+    watchdog_was_used = 1;
+    if (vs_unlikely(watchdog_state != 2) && watchdog_start())
+        return EINTR;
     written = write(fd, &one, sizeof one);
-    timer_settime(watchdog, 0, &off, NULL);
     return written < 0 && errno == EINTR ? EINTR : 0;
 }
 

@@ -236,6 +236,19 @@ def test_a_super_frame_finds_room_for_all_of_its_segments_or_waits(switch):
     assert len(switch["b"].frames()) == 25
 
 
+def test_a_super_frame_of_many_pieces_can_wait(switch):
+    """A guest's own stack makes them of up to 19 pieces; kept, they take no more room than in one piece."""
+    switch.guest("a", features=ALL, memory=SharedMemory(8 << 20)), switch.guest("b", features=ALL, ring_size=64, buffer=2048)
+    octets = tcp(bytes(k % 251 for k in range(60_000)))
+    for _ in range(2):
+        switch["a"].send(octets, vnet=(NEEDS_CSUM, TCPV4, 54, 1400, 34, 16), cuts=range(66, 60_000, 3_300))
+    switch.run()
+    assert switch["b"].frames() == [octets]
+    switch.run()
+    assert switch["b"].frames() == [octets]
+    assert switch.core.counters("b")["tx_kept"] == 1
+
+
 def test_a_super_frame_that_no_ring_holds_is_refused(switch):
     switch.guest("a", features=ALL, memory=SharedMemory(8 << 20)), switch.guest("b", ring_size=16)
     switch["b"].post(8)                              # all that the ring can hold

@@ -224,8 +224,9 @@ cdef inline bint write_plain(VhostDevice *device, Virtqueue *queue, const TxCopy
     """The common case, without a loop: no offload, no tag, one buffer in one piece; False when this is not it."""
     cdef const Frame *frame = copy.frame
     cdef const Segment *piece
-    cdef Vnet plain
     cdef uint8_t *to
+    cdef uint64_t zeroes = 0
+    cdef uint32_t one_buffer = 0x10000               # csum_offset 0, num_buffers 1
     cdef uint32_t octets = device.header_octets + frame.length
     if frame.gso_type | frame.needs_csum | copy.tagged or frame.n_segments > 1 or queue.window_at == queue.n_window:
         return False
@@ -233,10 +234,11 @@ cdef inline bint write_plain(VhostDevice *device, Virtqueue *queue, const TxCopy
     if piece.length < octets or frame.header_length < 16 or frame.header_length > 64:
         return False
     to = piece.data
-    memset(&plain, 0, sizeof(Vnet))
-    plain.n_buffers = 1
-    memcpy(to, &plain, 8)
-    memcpy(to + device.header_octets - 4, <uint8_t *>&plain + device.header_octets - 4, 4)
+    memcpy(to, &zeroes, 8)
+    if vs_likely(device.header_octets == sizeof(Vnet)):
+        memcpy(to + 8, &one_buffer, 4)
+    else:
+        memcpy(to + 8, &zeroes, 2)
     copy_short(to + device.header_octets, frame.header, frame.header_length)
     if frame.n_segments:
         memcpy(to + device.header_octets + frame.header_length, frame.segments[0].data, frame.segments[0].length)
