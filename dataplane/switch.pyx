@@ -176,6 +176,7 @@ cdef class Switch:
         reopening.has_carrier = port.config["carrier"]
         self.runner.call(command_reopen, &reopening)
         port.listen(self.switch.epoll_fd)
+        self.teaming.forget(name)
         self._settle()
 
     def port_remove(self, name):

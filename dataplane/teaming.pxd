@@ -9,5 +9,6 @@ cdef class Teaming:
     cdef dict announced              # port -> uplink by which its addresses have been said
     cdef set homes                   # indices of the ports that learn for a team
     cdef settle(self, object teaming, list attached)
+    cdef forget(self, object uplink)
     cdef _apply(self, object teaming, dict members, list attached)
     cdef _announce(self, list attached)

@@ -55,6 +55,10 @@ cdef class Teaming:
         if due and teaming["notify_switches"]:
             self._announce(due)
 
+    cdef forget(self, object uplink):
+        """Another device is behind `uplink`: what was announced by the old one has to be said again."""
+        self.announced = {port: said for port, said in self.announced.items() if said != uplink}
+
     cdef _apply(self, object teaming, dict members, list attached):
         cdef Teams teams
         cdef AttachedPort port

@@ -88,11 +88,14 @@ class Box:
         return {line.split(": ")[1].split("@")[0] for line in self.ip("-o", "link").splitlines()} - {"lo"}
 
     def inside(self, opening: Callable[[], Any]) -> Any:
-        """What `opening` returns in the namespace; only its own thread goes there."""
+        return self.inside_of(self.namespace, opening)
+
+    def inside_of(self, name: str, opening: Callable[[], Any]) -> Any:
+        """What `opening` returns in a namespace; only its own thread goes there."""
         result: list[Any] = []
 
         def there() -> None:
-            with open(NETNS / self.namespace) as namespace:
+            with open(NETNS / name) as namespace:
                 assert libc.setns(namespace.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
             result.append(opening())
 

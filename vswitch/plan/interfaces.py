@@ -47,7 +47,8 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
 
 def is_lost(topology: str, wanted: WantedPort, observed: Observed, gone: Sequence[Step]) -> bool:
     """Whether the interface that a running port was opened on has gone, or has come back as another one."""
-    return not wanted.temporary and not _is_ours(topology, wanted.port, _remaining(wanted.port, observed, gone))
+    has_interface = wanted.driver != "vhost_user" and not wanted.temporary
+    return has_interface and not _is_ours(topology, wanted.port, _remaining(wanted.port, observed, gone))
 
 
 def _remaining(port: Port, observed: Observed, gone: Sequence[Step]) -> Interface | None:
