@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame, mac
-from tests.support.planes import eventually
 from tests.support.physical_network import wired
+from tests.support.planes import eventually
 
 pytestmark = pytest.mark.netns
 NAME = f"e{os.getpid()}"

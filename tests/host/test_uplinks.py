@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame, tag
-from tests.support.planes import eventually
 from tests.support.physical_network import wired
+from tests.support.planes import eventually
 from vswitch import host
 from vswitch.errors import TopologyError
 
