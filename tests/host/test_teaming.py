@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import threading
@@ -140,7 +141,7 @@ class Numbered:
 
     @staticmethod
     def longest_gap(numbers):
-        return max(after - before for before, after in zip(numbers, numbers[1:], strict=False))
+        return max(after - before for before, after in itertools.pairwise(numbers))
 
     def _send(self):
         number = 0
