@@ -116,10 +116,11 @@ class Plane:
     def ask(self, do: str, request: Mapping[str, Any] | None = None, fds: Sequence[int] = ()) -> Reply:
         """The answer to a request; when the data plane dies over it, its successor is asked once more."""
         with self._lock:
-            if self._connection is None:
+            if not self.is_running:
                 if self._is_ended or self._delay_s:
                     raise DataplaneError(self._despair())
                 self._succeed()                      # the watcher has buried it and waits for this lock
+            assert self._connection is not None
             try:
                 return self._connection.ask(do, request, fds)
             except ConnectionLostError as error:
