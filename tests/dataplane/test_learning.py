@@ -1,5 +1,7 @@
 """`learning: off | first | on`: whose source addresses a port may use, and where an address may be learned."""
 
+import pytest
+
 from tests.support.frames import BROADCAST, A, B, C, frame
 
 
@@ -103,3 +105,29 @@ def test_a_source_that_was_let_pass_unlearned_is_looked_at_again(switch):
     switch.send("a", frame(src=C))
     assert switch.sent() == {}
     assert switch.drops("a") == {"source_elsewhere": 1}
+
+
+@pytest.fixture
+def aged(switch):
+    """An entry that is too old and that the sweep of the table has not come to yet."""
+    for name in "abc":
+        switch.port(name)
+    switch.send("a", frame(src=A))
+    switch.wait(20)
+    switch.sent()
+    switch.core.switch_set({"ageing_s": 10})
+    return switch
+
+
+def test_what_has_aged_counts_as_absent_before_it_is_swept(aged):
+    aged.core.driver("b").inject(frame(A, B))
+    aged.core.spin(["b"], 1)
+    assert set(aged.sent()) == {"a", "c"}            # nobody knows A any more
+    assert aged.core.counters("a")["expired"] == 0
+
+
+def test_what_has_aged_is_learned_anew_and_has_not_moved(aged):
+    aged.core.driver("b").inject(frame(C, A))
+    aged.core.spin(["b"], 1)
+    assert aged.core.counters("a")["expired"] == 1
+    assert (aged.core.counters("b")["learned"], aged.core.counters("b")["moved"]) == (1, 0)
