@@ -40,6 +40,8 @@ def ask(run: Run) -> None:
             thread.start()
             found: Metrics = generator.drive(here, there, [frame(address(2), address(1))], TRIAL_S, rate=RATE)
             thread.join()
+            if not found["received"]:
+                raise RuntimeError(f"no frame arrived; dropped: {product.client.drops()}")
             return {"silence_ms": found["silence_s"] * 1e3, "lost": found["lost"]}
 
         def kill_plane() -> None:

@@ -102,6 +102,7 @@ def test_a_bundle_crosses_whole_and_arrives_unchanged(bed, sender, receiver):
     found: list[bytes] = []
     with inside(receiver.name, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as end:
         end.bind(("10.0.0.2", PORT))
+        end.setsockopt(socket.SOL_SOCKET, sockets.SO_RCVBUFFORCE, 8 << 20)      # a busy machine reads late
         end.settimeout(5)
 
         def receive() -> None:
