@@ -8,10 +8,13 @@ from setuptools import Extension, setup
 
 DEBUG = os.environ.get("VSWITCH_DEBUG") == "1"
 HARDEN = ["-fstack-protector-strong", "-D_FORTIFY_SOURCE=2", "-fcf-protection", "-fno-strict-aliasing"]
+# The packet path is one function in a dozen files; gcc's own limits leave calls per frame in it (5 % of the core alone).
+INLINE = [f"--param={name}" for name in ("max-inline-insns-single=2000", "inline-unit-growth=500", "large-function-growth=2000",
+                                         "large-function-insns=20000")]
 CFLAGS = (
     ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-DVSWITCH_DEBUG=1"]
     if DEBUG
-    else ["-O3", "-g1", "-march=x86-64-v2", *HARDEN]
+    else ["-O3", "-g1", "-march=x86-64-v2", *INLINE, *HARDEN]
 )
 # A wheel must run on any x86-64 of the last decade: v2 has SSE4.2 and no AVX.
 CFLAGS += ["-std=gnu11", "-Wall"]

@@ -18,7 +18,7 @@ def describe() -> dict[str, Any]:
     """Processor, memory, kernel, versions and the flags that the data plane was compiled with."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     octets = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    flags = re.search(r'else \[(.*?)\]', (ROOT / "setup.py").read_text())
+    flags = re.search(r'else \[(.*?), \*', (ROOT / "setup.py").read_text())
     return {
         "processor": model[1] if model else platform.machine(),
         "processors": os.cpu_count(),

@@ -44,7 +44,7 @@ class Ovs:
         self.bed.process(self.host, "ovsdb-server", os.fspath(database), f"--remote=punix:{socket}",
                          f"--unixctl={self.folder}/ovsdb.ctl", **self._variables)
         wait_for(socket.exists, "ovsdb-server listens")
-        self.vsctl("--no-wait", "init")
+        self.vsctl("--retry", "--no-wait", "init")      # the socket is there before anybody listens
         if self.tso:
             self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
         self.bed.process(self.host, DPDK if self.tso else PLAIN, f"unix:{socket}", f"--unixctl={self.folder}/vswitchd.ctl",

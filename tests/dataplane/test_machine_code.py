@@ -8,7 +8,6 @@ import shutil
 import subprocess
 
 import pytest
-
 from dataplane.switch import DEBUG
 
 pytestmark = [

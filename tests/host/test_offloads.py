@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-
 from dataplane.switch import Switch
+
 from tests.support.memory_switch import vlan_config
 from tests.support.scratch import Scratch, scratch_namespace, wait_until
 from vswitch import host
