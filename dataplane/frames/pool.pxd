@@ -39,12 +39,13 @@ cdef struct Pool:
 cdef inline void keep_octets(Pool *pool, KeptFrame *kept, const uint8_t *data, uint64_t octets) noexcept nogil:
     """Add octets to a kept frame.  Its last buffer is filled up first, so that many short pieces need no more buffers than
     one long one; the caller has counted them."""
-    cdef Segment *segment
+    cdef Segment *segment = NULL
     cdef Buffer *buffer
     cdef uint64_t part
-    while octets:
+    if kept.frame.n_segments:
         segment = &kept.segments[kept.frame.n_segments - 1]
-        if kept.frame.n_segments == 0 or segment.length == BUFFER_OCTETS:
+    while octets:
+        if segment == NULL or segment.length == BUFFER_OCTETS:
             buffer = pool.free_buffers
             pool.free_buffers = buffer.next
             pool.n_free_buffers -= 1
