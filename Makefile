@@ -5,11 +5,13 @@
 #   make bench [ONLY=name]    measurements beside the peers
 #   make debug                the data plane's tests under AddressSanitizer and UBSan
 #   make mutants [SEED=n]     negates conditions of the data plane one by one: do the tests notice?
+#   make fuzz [MINUTES=10]    hostile guests at random, under the same sanitizers
 #   make lint                 ruff, mypy, cython-lint
 
 VENV   ?= .venv
 PYTHON ?= python3
 GUESTS ?= namespaces
+MINUTES ?= 10
 SUDO   := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 RUN     = $(SUDO) env PYTHONPATH=$(CURDIR) PATH="$$PATH:/usr/sbin:/sbin" $(abspath $(VENV))/bin/python
 PYTEST  = $(RUN) -m pytest
@@ -25,7 +27,7 @@ READY    = $(VENV)/.ready
 BUILT    = build/.built
 DEBUG    = build/debug
 
-.PHONY: demo test test-long bench bench-full debug lint mutants fuzz build clean
+.PHONY: demo test test-long bench bench-full debug-build debug fuzz lint mutants build clean
 
 demo: $(BUILT)
 	@tools/debian-packages $(RUN_PACKAGES) $(if $(filter qemu,$(GUESTS)),$(QEMU_PACKAGES))
@@ -51,15 +53,24 @@ bench-full: $(BUILT)
 	$(RUN) -m benches --full
 
 # A debug build after a release build in the same folder changes nothing, so it has a folder of its own, made anew.
-debug: $(BUILT)
+SANITIZED = cd $(DEBUG) && env VSWITCH_DEBUG=1 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
+    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    PYTHONPATH=. $(abspath $(VENV))/bin/python
+
+debug-build: $(BUILT)
 	rm -rf $(DEBUG)
 	mkdir -p $(DEBUG)
 	cp -r dataplane vswitch tests tools docs setup.py pyproject.toml README.md $(DEBUG)/
 	find $(DEBUG) -name '*.so' -delete
 	cd $(DEBUG) && VSWITCH_DEBUG=1 $(abspath $(VENV))/bin/python setup.py -q build_ext --inplace
-	cd $(DEBUG) && env VSWITCH_DEBUG=1 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
-	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	    PYTHONPATH=. $(abspath $(VENV))/bin/python -m pytest -q -p no:cacheprovider tests/dataplane $(ARGS)
+
+debug: debug-build
+	$(SANITIZED) -m pytest -q -p no:cacheprovider tests/dataplane $(ARGS)
+
+# What ends a run is kept beside the other inputs, and from then on every test run begins with it.
+fuzz: debug-build
+	$(SANITIZED) -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)); \
+	    status=$$?; cp -r tests/fuzz/corpus $(CURDIR)/tests/fuzz/; exit $$status
 
 mutants: $(BUILT)
 	@tools/debian-packages $(BUILD_PACKAGES)
