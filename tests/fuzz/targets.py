@@ -97,7 +97,7 @@ class Messages:
         payload = self._payload(request, data)
         size = data.edge() & 0xFFFFFFFF if not data.number(16) else len(payload)
         n_fds = data.number(4) if not data.number(4) else 1
-        takes = request == Request.SET_MEM_TABLE or request in REQUESTS and REQUESTS[Request(request)].takes_fd
+        takes = request == Request.SET_MEM_TABLE or (request in REQUESTS and REQUESTS[Request(request)].takes_fd)
         if not takes and data.number(8):
             n_fds = 0
         fd = self.memory.fd if request == Request.SET_MEM_TABLE or not data.number(16) else self.eventfd
