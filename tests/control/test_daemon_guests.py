@@ -14,7 +14,7 @@ from tests.support.guest import Guest
 from tests.support.planes import eventually, n_fds, supervised
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.host import vhost_sockets
-from vswitch.plan.steps import PortAdd, PortRemove
+from vswitch.plan.steps import PortAdd, PortRemove, SwitchStart, SwitchStop
 
 
 class World:
@@ -234,3 +234,19 @@ def test_descriptors_and_names_go_when_a_port_goes(world):
         assert world.guests["a"].socket.recv(1) == b""
         world.guests.pop("a").close()
     eventually(lambda: (n_fds(os.getpid()), n_fds(world.plane.pid)) == (before, theirs))
+
+
+def test_workers_poll_only_where_each_has_a_core(world, monkeypatch):
+    def spins():
+        said = [plane.ask("hello") for plane in world.one.supervisor.planes()]
+        for _, fds in said:
+            for fd in fds:
+                os.close(fd)
+        return [answer["config"]["spin_us"] for answer, _ in said]
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    assert spins() == [50]
+    world.one.supervisor.perform(SwitchStart("t", "test", switch="s2", config={"fdb_capacity": 1024}))
+    assert spins() == [0, 0]
+    world.one.supervisor.perform(SwitchStop("t", "test", switch="s2"))
+    assert spins() == [50]

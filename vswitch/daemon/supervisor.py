@@ -6,6 +6,7 @@ Threads: `perform` is called by one apply at a time; reads may come at any time 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
@@ -63,6 +64,7 @@ class Supervisor:
             case SwitchStop():
                 self._plane(step.topology, step.switch).end()
                 del self._planes[step.topology, step.switch]
+                self._ration_polling()
             case SwitchSet():
                 self._plane(step.topology, step.switch).switch_set(step.config)
             case PortAdd():
@@ -88,6 +90,18 @@ class Supervisor:
         plane.start()
         self._planes[step.topology, step.switch] = plane
         log.info("%s: started data plane %d", plane.name, plane.pid)
+        self._ration_polling()
+
+    def _ration_polling(self) -> None:
+        """Let workers poll only where each of them has a core; elsewhere one would keep another from its frames."""
+        has_cores = len(self._planes) <= len(os.sched_getaffinity(0))
+        spin_us = SWITCH_DEFAULTS["spin_us"] if has_cores else 0
+        for plane in self._planes.values():
+            if plane.config.get("spin_us") != spin_us:
+                try:
+                    plane.switch_set({"spin_us": spin_us})
+                except DataplaneError as error:
+                    log.error("%s: %s", plane.name, error)
 
     def _plane(self, topology: str, switch: str) -> Plane:
         plane = self._planes.get((topology, switch))
