@@ -95,6 +95,8 @@ def pair(world):
     for index, name in enumerate("ab"):
         world.add(name, index)
         world.connect(name).start()
+    # A data plane that dies right after its last answer has not yet said that nothing is owed.
+    eventually(lambda: all(world.plane.ports[name].config["carrier"] for name in "ab"))
     return world
 
 
