@@ -7,10 +7,11 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.frames.frame cimport BURST_MAX
+from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
-    APART_TEAM, PORT_UP, TEAM_GRACE_NS,
-    LEARNING_FIRST, POLICY_REJECT, PORT_DOWN, PORTS_MAX, STORM_KINDS, PortState, SwitchState, port_reckon,
+    APART_TEAM, LEARNING_FIRST, POLICY_REJECT, PORT_DOWN, PORT_UP, PORTS_MAX, STORM_KINDS, TEAM_GRACE_NS, PortState,
+    SwitchState, port_reckon,
 )
 from dataplane.sys.compiler cimport counter_add
 from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
@@ -87,6 +88,9 @@ cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     port.last_source_key = 0
     port_reckon(port)
     count_promiscuous(switch)
+    # What waits was meant for the guest and the VLANs of before; whoever comes next must not get it.
+    if change.forgets or not port.has_carrier or port.admin_reason != PASS:
+        release_queue(switch, port)
 
 
 cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil:

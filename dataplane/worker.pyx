@@ -14,7 +14,7 @@ from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.frames.rarp cimport rarp_begin
 from dataplane.pipeline cimport pipeline_run
 from dataplane.ports.port cimport TxCopy
-from dataplane.reasons cimport DROP_TX_QUEUE_FULL, PASS
+from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_QUEUE_FULL, PASS
 from dataplane.stages.egress cimport egress_copy
 from dataplane.stages.learn cimport expire_entry, forget_entry
 from dataplane.state cimport (
@@ -143,12 +143,12 @@ cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
 
 
 cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil:
-    """Drop what waits for a port that goes away."""
+    """Drop what waits for a port that goes away, or has another guest from now on."""
     cdef KeptFrame *kept
     while port.queue_head != NULL:
         kept = port.queue_head
         port.queue_head = kept.next
-        counter_add(&port.counters.tx_drops[DROP_TX_QUEUE_FULL], 1)
+        counter_add(&port.counters.tx_drops[DROP_PORT_DOWN], 1)
         kept_release(&switch.pool, kept)
     port.n_queued = 0
     port.queued_octets = 0

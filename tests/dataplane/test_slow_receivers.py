@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.frames import BROADCAST, A, B, C, frame
+import pytest
+
+from dataplane.messages import PORT_DEFAULTS
+from tests.support.frames import BROADCAST, A, B, C, D, frame
+from tests.support.memory_switch import vlan_config
 
 
 def test_a_slow_receiver_loses_its_own_frames_and_nobody_elses(switch):
@@ -40,3 +44,22 @@ def test_many_slow_receivers_together_cannot_use_up_what_others_need(switch):
     assert switch.tx_drops("quick") == {} and switch.drops("sender") == {}
     assert sum(switch.core.counters(f"slow{number}")["tx_kept"] for number in range(40)) <= 4096
     assert all(switch.tx_drops(f"slow{number}") for number in range(40))
+
+
+@pytest.mark.parametrize("change", [{"carrier": False}, {"block": True}, {"link": "down"}, {"vlan": vlan_config(20)}, {"mac": D}])
+def test_what_waits_for_a_guest_does_not_reach_the_next_one(switch, change):
+    """A frame that waited while the port went to another guest, or into another VLAN, would be a leak."""
+    for name, address in {"sender": A, "slow": B}.items():
+        switch.port(name, access=10)
+        switch.send(name, frame(src=address))
+    switch.sent()
+    before = {key: PORT_DEFAULTS[key] for key in change} | ({"vlan": vlan_config(10)} if "vlan" in change else {})
+    for harmless in (True, False):
+        switch.core.driver("slow").room(0)
+        switch.send("sender", frame(BROADCAST, A))
+        switch.set("slow", **({"max_macs": 32} if harmless else change))
+        switch.set("slow", **before)
+        switch.core.driver("slow").room()
+        switch.wait(0)
+        assert switch.sent() == ({"slow": [frame(BROADCAST, A)]} if harmless else {})
+    assert switch.tx_drops("slow") == {"port_down": 1}

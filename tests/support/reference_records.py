@@ -166,6 +166,10 @@ class Port:
             frame.reason = "tx_queue_full"
             self.tx_drops["tx_queue_full"] += 1
 
+    def lose_waiting(self) -> None:
+        self.tx_drops["port_down"] += len(self.queue)
+        self.queue.clear()
+
     def drain(self) -> None:
         while self.queue and self.room != 0:
             self._deliver(self.queue.pop(0))

@@ -44,6 +44,9 @@ class ReferenceTable:
         if any(old[key] != new[key] for key in ("learning", "mac", "vlan")) or (old["carrier"] and not new["carrier"]):
             port.pinned = None               # another guest may be behind it: what it has said no longer holds
             self._forget(port)
+            port.lose_waiting()              # what waits was meant for the guest and the VLANs of before
+        elif port.admin or not new["carrier"]:
+            port.lose_waiting()
         self._fix()
 
     def port_remove(self, name: str) -> None:
