@@ -20,7 +20,7 @@ BUILD_PACKAGES = gcc libc6-dev python3-dev python3-venv
 RUN_PACKAGES   = iproute2 nftables iputils-ping busybox-static procps
 QEMU_PACKAGES  = qemu-system-x86
 TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils
-BENCH_PACKAGES = $(RUN_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 iperf3 ethtool
+BENCH_PACKAGES = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 iperf3 ethtool
 
 SOURCES := $(shell find dataplane -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 READY    = $(VENV)/.ready
