@@ -72,7 +72,7 @@ def _run(chosen: list[str], full: bool) -> int:
             print(f"  FAILED: {error!r}", file=sys.stderr, flush=True)
         run.say(f"{time.monotonic() - began:.0f} s; others kept {disturbed[name]:.2f} processors busy before it")
         found += run.records
-        records.save(run.records, {**about, "busy_processors_before": disturbed}, run.peers)
+        records.save(run.records, about, run.peers, disturbed)
     plots.plot([records.Record(**row) for row in records.load()["records"]])
     print(table(found))
     return 1 if failed else 0

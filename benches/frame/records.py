@@ -84,9 +84,11 @@ def load() -> dict[str, Any]:
         return {"machine": {}, "peers": {}, "records": []}
 
 
-def save(records: Sequence[Record], machine: dict[str, Any], peers: dict[str, Any]) -> None:
-    """Put these in the place of what was there of the same case and peer."""
+def save(records: Sequence[Record], machine: dict[str, Any], peers: dict[str, Any], disturbed: dict[str, float]) -> None:
+    """Put these in the place of what was there of the same case and peer; `disturbed` has the processors that others kept busy
+    before each question."""
     found = load()
+    machine = {**machine, "busy_processors_before": found["machine"].get("busy_processors_before", {}) | disturbed}
     merged = {(row["case"], row["peer"]): row for row in found["records"]}
     merged |= {(record.case, record.peer): asdict(record) for record in records}
     RESULTS.mkdir(exist_ok=True)

@@ -49,4 +49,10 @@ def learn(capacity: int) -> Metrics:
     switch.spin(["asks"], n // BURST)
     if switch.n_entries != n + 1:
         raise RuntimeError(f"{switch.n_entries} addresses learned, not {n + 1}")
-    return {"flooded": switch.counters("listens")["tx_frames"] - before, "learned_per_s": n / seconds}
+    flooded = switch.counters("listens")["tx_frames"] - before
+    # The control: an address that nobody has is flooded, so the listener would have seen it.
+    switch.driver("asks").address(array("I", [n + 2, station] * BURST).tobytes())
+    switch.spin(["asks"], 1)
+    if switch.counters("listens")["tx_frames"] - before - flooded != BURST:
+        raise RuntimeError("the listening port does not see what is flooded")
+    return {"flooded": flooded, "learned_per_s": n / seconds}
