@@ -47,8 +47,6 @@ def learn(capacity: int) -> Metrics:
     seconds = (time.thread_time_ns() - began_ns) * 1e-9
     switch.driver("asks").address(array("I", [number for target in range(1, n + 1) for number in (target, station)]).tobytes())
     switch.spin(["asks"], n // BURST)
-    if switch.n_entries != n + 1:
-        raise RuntimeError(f"{switch.n_entries} addresses learned, not {n + 1}")
     flooded = switch.counters("listens")["tx_frames"] - before
     # The control: an address that nobody has is flooded, so the listener would have seen it.
     switch.driver("asks").address(array("I", [n + 2, station] * BURST).tobytes())
