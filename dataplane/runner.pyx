@@ -139,7 +139,7 @@ cdef class Runner:
 
     cdef unsigned long spin(self, list indices, unsigned long n_rounds, unsigned long *cycles):
         """Serve the ports in turn for `n_rounds` rounds; how many frames, and in how many TSC `cycles`."""
-        cdef unsigned long i, n_frames = 0
+        cdef unsigned long _, n_frames = 0
         cdef uint32_t k, n_ports = <uint32_t>len(indices)
         cdef PortState *ports[PORTS_MAX]
         cdef uint64_t started
@@ -147,7 +147,7 @@ cdef class Runner:
             ports[k] = self.switch.ports[<int>indices[k]]
         with nogil:
             started = read_tsc()
-            for i in range(n_rounds):
+            for _ in range(n_rounds):
                 for k in range(n_ports):
                     n_frames += serve_port(self.switch, ports[k])
             cycles[0] = read_tsc() - started

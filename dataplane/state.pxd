@@ -149,7 +149,7 @@ cdef struct SwitchState:
     MirrorSession mirrors[MIRRORS_MAX]
     uint32_t n_mirrors
     PortState *ports[PORTS_MAX]
-    uint16_t tx_ports[PORTS_MAX] # ports that have copies waiting in `tx`
+    uint16_t tx_ports[PORTS_MAX]  # ports that have copies waiting in `tx`
     uint32_t n_tx_ports
     uint32_t n_promiscuous       # ports whose `promiscuous_mode` is not `reject`
     uint16_t ready_ports[PORTS_MAX]

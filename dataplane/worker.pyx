@@ -7,7 +7,7 @@ Threads: this is the worker.
 """
 
 from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, Burst, Frame, frame_wire_bytes
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release

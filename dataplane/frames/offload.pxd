@@ -26,7 +26,7 @@ cdef enum:
 
 cdef inline uint32_t transport_offset(Frame *frame, uint8_t *protocol) noexcept nogil:
     """Where the transport header of an IPv4 or IPv6 packet begins, 0 if there is none to be found; sets `protocol`."""
-    cdef uint32_t at = 14, length, n_extensions
+    cdef uint32_t at = 14, length, _
     cdef uint16_t ethertype = load_be16(frame.header + 12)
     cdef uint8_t following
     if type_is_tag(ethertype):
@@ -46,7 +46,7 @@ cdef inline uint32_t transport_offset(Frame *frame, uint8_t *protocol) noexcept 
         return 0
     following = frame.header[at + 6]
     at += 40
-    for n_extensions in range(5):
+    for _ in range(5):
         if following != 0 and following != 43 and following != 60:      # hop-by-hop, routing, destination options
             protocol[0] = following
             return at

@@ -55,13 +55,15 @@ cdef inline bint v6_is_own(const Bindings *bindings, const Frame *frame, uint32_
 cdef inline bint options_are_true(Frame *frame, uint32_t at, uint32_t end) noexcept nogil:
     """Whether each link-layer address among neighbour discovery's options is the frame's source."""
     cdef uint32_t length
+    cdef bint is_address
     while at < end:
         if not frame_pull(frame, at + 8):
             return False
         length = frame.header[at + 1] * 8
         if length == 0:
             return False
-        if (frame.header[at] == 1 or frame.header[at] == 2) and load_be64(frame.header + at) & 0xFFFFFFFFFFFFULL != frame_source(frame):
+        is_address = frame.header[at] == 1 or frame.header[at] == 2      # source or target link-layer address
+        if is_address and load_be64(frame.header + at) & 0xFFFFFFFFFFFFULL != frame_source(frame):
             return False
         at += length
     return True
@@ -72,6 +74,7 @@ cdef inline bint discovery_is_true(const Bindings *bindings, Frame *frame, const
     cdef uint32_t at = network.transport_at
     cdef uint32_t end = network.at + 40 + load_be16(frame.header + network.at + 4)
     cdef uint8_t kind = frame.header[at]
+    cdef uint64_t source
     if kind < ROUTER_SOLICITATION or kind > 137:
         return True
     if network.is_fragment:                          # no node may accept it (RFC 6980, 5), old ones do
@@ -83,7 +86,8 @@ cdef inline bint discovery_is_true(const Bindings *bindings, Frame *frame, const
     if not frame_pull(frame, at + 24):
         return False
     # A solicitation from `::` makes whoever uses the target give it up, as an advertisement does.
-    if kind == NEIGHBOUR_ADVERTISEMENT or (load_be64(frame.header + network.at + 8) | load_be64(frame.header + network.at + 16)) == 0:
+    source = load_be64(frame.header + network.at + 8) | load_be64(frame.header + network.at + 16)
+    if kind == NEIGHBOUR_ADVERTISEMENT or source == 0:
         if not v6_is_own(bindings, frame, at + 8):
             return False
     return options_are_true(frame, at + 24, end)

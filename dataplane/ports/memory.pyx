@@ -13,7 +13,6 @@ from dataplane.frames.frame cimport (
     BURST_MAX, FRAME_MAX, HEADER_LINE, Burst, Frame, frame_begin, frame_borrow, frame_take_tag_off,
 )
 from dataplane.ports.port cimport Port, TxCopy
-from dataplane.reasons cimport DROP_RUNT
 from dataplane.sys.compiler cimport allocate_lines, copy_line, prefetch_read, store_be16
 
 cdef enum:

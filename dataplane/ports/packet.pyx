@@ -9,14 +9,13 @@ goes where every driver puts it, into `tci`.  The socket comes ready: bound, mar
 from libc.errno cimport EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
 
 from dataplane.frames.frame cimport (
-    BURST_BYTES_MAX, BURST_MAX, FRAME_MAX, FRAME_TAGGED, HEADER_LINE, TYPE_8021Q, Burst, Frame, Segment, frame_begin,
-    frame_borrow, frame_take_tag_off, frame_type, type_is_tag, FRAME_TAG_INSIDE,
+    BURST_MAX, FRAME_TAG_INSIDE, FRAME_TAGGED, HEADER_LINE, TYPE_8021Q, Burst, Frame, frame_begin, frame_borrow,
+    frame_take_tag_off, frame_type, type_is_tag,
 )
 from dataplane.ports.port cimport Port, TxCopy
-from dataplane.ports.vnet cimport TX_PARTS_MAX, TxScratch, vnet_read, vnet_write
+from dataplane.ports.vnet cimport TxScratch, vnet_read, vnet_write
 from dataplane.reasons cimport DROP_OVERSIZE, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
 from dataplane.sys.compiler cimport vs_unlikely
 from dataplane.sys.socket cimport (
