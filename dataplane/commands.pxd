@@ -12,6 +12,7 @@ cdef struct PortChange:
     PortState *port
     PortState *wanted            # settings to copy; gets the port's old `vlan.sets` for its own
     bint forgets                 # the port's entries no longer hold, nor does its pinned address
+    bint loses_waiting           # what waits for the port was meant for another guest or VLAN
 
 cdef struct GroupChange:
     uint32_t n

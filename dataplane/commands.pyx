@@ -88,8 +88,7 @@ cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     port.last_source_key = 0
     port_reckon(port)
     count_promiscuous(switch)
-    # What waits was meant for the guest and the VLANs of before; whoever comes next must not get it.
-    if change.forgets or not port.has_carrier or port.admin_reason != PASS:
+    if change.loses_waiting or not port.has_carrier or port.admin_reason != PASS:
         release_queue(switch, port)
 
 

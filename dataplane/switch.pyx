@@ -128,7 +128,7 @@ cdef class Switch:
         )
         old = port.config
         fixed_before, fixed = (fixed_addresses(config, self.config["shared_learning"]) for config in (old, new))
-        self._change(port, new, forgets)
+        self._change(port, new, forgets, forgets)
         port.config = new
         if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role", "promiscuous_mode")):
             self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
@@ -143,12 +143,13 @@ cdef class Switch:
         others = [port.config for name, port in self.attached.items() if name != config["name"]]
         refuse_taken(config, others, self.config["fdb_capacity"], shared)
 
-    cdef _change(self, AttachedPort port, dict config, bint forgets):
+    cdef _change(self, AttachedPort port, dict config, bint forgets, bint loses_waiting):
         """Give `port` the settings of `config`."""
         cdef PortChange change
         memset(&change, 0, sizeof(change))
         change.port = port.state
         change.forgets = forgets
+        change.loses_waiting = loses_waiting
         change.wanted = <PortState *>allocate_lines(sizeof(PortState))
         try:
             settings_fill(change.wanted, config)
@@ -247,7 +248,7 @@ cdef class Switch:
     cdef _forget_pinned(self, AttachedPort port):
         """A `learning: first` port pins the next address that it hears."""
         if port.config["learning"] == "first" and not port.config["mac"]:
-            self._change(port, port.config, True)
+            self._change(port, port.config, True, False)
             self._fix(port)
 
     @property
