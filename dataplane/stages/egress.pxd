@@ -63,17 +63,14 @@ cdef inline Reason egress_copy(SwitchState *switch, PortState *in_port, PortStat
 
 cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *frame) noexcept nogil:
     """A copy for every port of the frame's flood group; PASS if at least one was made."""
-    cdef Reason reason = DROP_NO_RECEIVER, last
+    cdef Reason reason = DROP_UNKNOWN_UNICAST if frame.out_port == PORT_SEEK else DROP_NO_RECEIVER, last
     cdef bint is_sent = False
     cdef FloodGroup *group = switch.groups[frame.vid]
     cdef PortState *out_port
     cdef uint32_t i, n
     if group == NULL:
-        return DROP_NO_RECEIVER
-    n = group.n_ports
-    if frame.out_port == PORT_SEEK:
-        n = group.n_seekers
-        reason = DROP_UNKNOWN_UNICAST
+        return reason
+    n = group.n_seekers if frame.out_port == PORT_SEEK else group.n_ports
     for i in range(n):
         if group.ports[i] == in_port.index:          # never out of the port it came in by
             continue

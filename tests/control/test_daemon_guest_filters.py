@@ -121,8 +121,8 @@ NONSENSE = {
 def test_nonsense_changes_nothing_and_the_next_word_of_sense_is_heard(watched, case):
     watched.is_told(OWN)
     watched.qemu.answers["query-rx-filter"] = NONSENSE[case]
-    watched.qemu.set_mac("nic0", OTHER)
     before = watched.qemu.n_asked
+    watched.qemu.set_mac("nic0", OTHER)
     eventually(lambda: watched.qemu.n_asked > before)
     eventually(lambda: watched.told() in (OWN, ""))
     del watched.qemu.answers["query-rx-filter"]

@@ -142,9 +142,20 @@ def start(target: str) -> socket.socket:
         attempt.connect((address, int(port or 0)))
     except BlockingIOError:
         pass
+    if protocol == "icmp":
+        discard(attempt)
     if protocol != "tcp":
         ask(attempt)
     return attempt
+
+
+def discard(attempt: socket.socket) -> None:
+    """Throw away what arrived before the raw socket was connected, which may be what another attempt is waiting for."""
+    try:
+        while attempt.recv(2048):
+            pass
+    except OSError:
+        pass                               # nothing more, or an ICMP error that is not ours either
 
 
 def ask(attempt: socket.socket) -> None:
