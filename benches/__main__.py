@@ -52,7 +52,7 @@ def main() -> int:
 def _run(chosen: list[str], full: bool) -> int:
     # Only now: they import what `build` compiles.
     from benches.bed.bed import remove_leftovers
-    from benches.frame import machine, plots, records
+    from benches.frame import machine, plots, readme, records
     from benches.frame.processors import busy_before
     from benches.frame.run import Run, table
 
@@ -73,7 +73,9 @@ def _run(chosen: list[str], full: bool) -> int:
         run.say(f"{time.monotonic() - began:.0f} s; others kept {disturbed[name]:.2f} processors busy before it")
         found += run.records
         records.save(run.records, about, run.peers, disturbed)
-    plots.plot([records.Record(**row) for row in records.load()["records"]])
+    latest = [records.Record(**row) for row in records.load()["records"]]
+    plots.plot(latest)
+    readme.write(latest, about)
     print(table(found))
     return 1 if failed else 0
 

@@ -71,7 +71,8 @@ def pair(**policies: Any) -> Switch:
     switch = Switch({"fdb_capacity": 1 << 16})
     for i in range(2):
         own = ":".join(f"{octet:02x}" for octet in address(i + 1))
-        switch.port_add({"name": f"p{i}", "max_macs": MACS, **policies, **({"mac": own} if policies else {})}).count_only()
+        address_of = {"mac": own} if policies else {}
+        switch.port_add({"name": f"p{i}", "max_macs": MACS, **policies, **address_of}).count_only()
     for i in range(2):                                 # heard in a later second, as stations are that have been there for one
         switch.driver(f"p{i}").inject(frame(address(2 - i), address(i + 1)).ljust(64, b"\0"))
     switch.step(time.monotonic_ns() + 2_000_000_000)
