@@ -30,8 +30,9 @@ def _lines(records: Sequence[Record], machine: dict[str, Any]) -> Iterable[str]:
         theirs = "" if record.theirs is None else _shown(record.theirs)
         ratio = "" if record.ratio is None else f"{record.ratio:.2f}"
         promised = f"{'≥' if record.better == 'higher' else '≤'} {_shown(record.ship)}"
+        ours = f"{_shown(record.ours)} {record.unit}"
         sign = "✓" if record.reaches(record.ship) else "✗"
-        yield f"| {record.case} | {record.peer} | {_shown(record.ours)} {record.unit} | {theirs} | {ratio} | {promised} | {sign} |"
+        yield f"| {record.case} | {record.peer} | {ours} | {theirs} | {ratio} | {promised} | {sign} |"
 
 
 def _shown(value: float) -> str:
