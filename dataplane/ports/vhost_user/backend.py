@@ -65,6 +65,7 @@ class Backend:
         self.memory: list[MemoryRegion] = []         # with fds of ours
         self.rings = [Ring() for _ in range(QUEUES_MAX)]
         self.why_closed = ""
+        self.refusal = ""                            # the last one, which `condition` still tells when the front-end has left
         self._held: list[int] = []                   # restored rings that wait for `release`
         self._fds: list[int] = []                    # of the message in hand; what is kept is taken out
         port.plug(self)
@@ -87,6 +88,8 @@ class Backend:
         """See Port.condition."""
         if self.is_up:
             return "", ""
+        if self.refusal:
+            return "waiting", f"a guest is connected and was refused: {self.refusal}"
         if not self.memory:
             return "waiting", ("a guest is connected and shares no memory; QEMU shares it with "
                                "-object memory-backend-memfd,id=...,share=on")
@@ -103,8 +106,11 @@ class Backend:
                 if message is None:
                     return
                 self.obey(*message)
-        except (HungUpError, BadMessageError, RefusedError) as error:
+        except HungUpError as error:
             self.close(str(error))
+        except (BadMessageError, RefusedError) as error:
+            self.refusal = str(error)
+            self.close(self.refusal)
 
     def tick(self, now_s: float) -> None:
         """End a connection whose message does not arrive."""
@@ -122,7 +128,7 @@ class Backend:
             self._replace(ring, "call", None)
             self._replace(ring, "err", None)
         self.connection.close()
-        self.port.plug(None)
+        self.port.plug(None, self.refusal)
 
     # One message.
 
@@ -135,6 +141,7 @@ class Backend:
         except (RefusedError, OSError, ValueError) as error:
             if not is_acknowledged or (header.request in REQUESTS and REQUESTS[Request(header.request)].replies):
                 raise RefusedError(str(error)) from error
+            self.refusal = str(error)
             self.connection.send(header.request, struct.pack("=Q", 1))
             return
         finally:

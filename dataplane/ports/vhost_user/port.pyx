@@ -161,9 +161,11 @@ cdef class VhostUserPort(Port):
     cdef double unmuted_s
     cdef int wake_fd                 # ours, in the kick epoll: makes the worker look at the rings
     cdef readonly object backend     # the front-end's connection, while there is one
+    cdef str refusal                 # what the last one was refused
 
     def __cinit__(self, *arguments, **options):
         self.wake_fd = -1
+        self.refusal = ""
         self.vhost = <VhostDevice *>allocate_lines(sizeof(VhostDevice))
         if self.vhost == NULL:
             raise MemoryError
@@ -280,9 +282,10 @@ cdef class VhostUserPort(Port):
         """Whether the guest kicked for nothing so often that its kicks are not listened to for the rest of this second."""
         return bool(self.vhost.is_muted)
 
-    def plug(self, backend):
-        """A front-end is connected; None: it is gone."""
+    def plug(self, backend, str refusal=""):
+        """A front-end is connected; None: it is gone, perhaps because it was refused something."""
         self.backend = backend
+        self.refusal = refusal
 
     # The port.
 
@@ -290,7 +293,7 @@ cdef class VhostUserPort(Port):
         if self.vhost.fault:
             return "broken", self.fault()
         if self.backend is None:
-            return "waiting", "no guest is connected"
+            return "waiting", "no guest is connected" + (f"; the last was refused: {self.refusal}" if self.refusal else "")
         return self.backend.condition()
 
     def overruns(self):
