@@ -19,8 +19,8 @@ PYTEST  = $(RUN) -m pytest
 BUILD_PACKAGES = gcc libc6-dev python3-dev python3-venv
 RUN_PACKAGES   = iproute2 nftables iputils-ping busybox-static procps
 QEMU_PACKAGES  = qemu-system-x86
-TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils
-BENCH_PACKAGES = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 iperf3 ethtool
+TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils dpdk-dev
+BENCH_PACKAGES = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 iperf3 ethtool dpdk-dev
 
 SOURCES := $(shell find dataplane -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 READY    = $(VENV)/.ready

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 
 from benches.bed.bed import Bed, ip, run, wait_for
 
@@ -18,11 +19,14 @@ SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
 class Ovs:
-    def __init__(self, bed: Bed, *, tso: bool = False) -> None:
+    def __init__(self, bed: Bed, *, tso: bool = False, settings: Sequence[str] = ()) -> None:
+        """`settings` go into other_config, of the build with DPDK."""
         self.bed = bed
         self.tso = tso
-        self.host = bed.namespace("ovs-tso" if tso else "ovs")
-        self.folder = bed.folder / ("ovs-tso" if tso else "ovs")
+        self.settings = ["userspace-tso-enable=true"] if tso else list(settings)
+        name = "ovs-tso" if tso else "ovs-dpdk" if settings else "ovs"
+        self.host = bed.namespace(name)
+        self.folder = bed.folder / name
         self.folder.mkdir()
         self._variables = {f"OVS_{word}DIR": os.fspath(self.folder) for word in ("RUN", "LOG", "DB", "SYSCONF")}
         self.n_ports = 0
@@ -30,8 +34,12 @@ class Ovs:
 
     @property
     def version(self) -> str:
-        text = subprocess.run([DPDK if self.tso else PLAIN, "--version"], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=True).stdout
         return ", ".join(re.findall(r"(?<=vSwitch\) )[\d.]+|DPDK [\d.]+", text))
+
+    @property
+    def _program(self) -> str:
+        return DPDK if self.settings else PLAIN
 
     @property
     def configuration(self) -> str:
@@ -45,9 +53,9 @@ class Ovs:
                          f"--unixctl={self.folder}/ovsdb.ctl", **self._variables)
         wait_for(socket.exists, "ovsdb-server listens")
         self.vsctl("--retry", "--no-wait", "init")      # the socket is there before anybody listens
-        if self.tso:
-            self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:userspace-tso-enable=true")
-        self.bed.process(self.host, DPDK if self.tso else PLAIN, f"unix:{socket}", f"--unixctl={self.folder}/vswitchd.ctl",
+        for setting in self.settings:
+            self.vsctl("--no-wait", "set", "Open_vSwitch", ".", f"other_config:{setting}")
+        self.process = self.bed.process(self.host, self._program, f"unix:{socket}", f"--unixctl={self.folder}/vswitchd.ctl",
                          f"--log-file={self.folder}/vswitchd.log", "-vconsole:off", **self._variables)
         self.vsctl("--timeout=20", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail-mode=standalone")
 
