@@ -68,12 +68,13 @@ def ask(run: Run) -> None:
             one.turn(signal.SIGSTOP)
         for size in SIZES:
             run.say(f"frames of {size}")
-            trials = run.rounds({name: lambda one=one, size=size: trial(generator, one, size) for name, one in contestants.items()})
+            trials = run.rounds({name: lambda one=one, size=size: trial(generator, one, size)
+                                 for name, one in contestants.items()})
             run.compare(f"vhost_user {size}", "mpps", "Mpps", "higher", trials, OURS, TARGETS[size])
             ship, aim = CYCLES_TARGETS[size]
-            theirs = column(trials[OVS_DPDK], "cycles_per_frame") if OVS_DPDK in trials else None
+            theirs = column(trials[OVS_DPDK], "cycles_per_frame")
             run.record(f"vhost_user {size}: cycles per frame", "busy cycles per frame", "TSC cycles", "lower",
-                       column(trials[OURS], "cycles_per_frame"), peer=OVS_DPDK if theirs else "", theirs=theirs, ship=ship, aim=aim)
+                       column(trials[OURS], "cycles_per_frame"), peer=OVS_DPDK, theirs=theirs, ship=ship, aim=aim)
         idle(run, product)
         restart(run, product, generator, contestants[OURS])
 
@@ -90,7 +91,7 @@ def set_up(run: Run, place: Bed) -> tuple[Product, dict[str, Contestant]]:
     paths = [place.folder / "testpmd-a", place.folder / "testpmd-z"]
     forwarder = Testpmd(place, "forwarder", [back_end(number, path) for number, path in enumerate(paths)], "--auto-start",
                         processor=0)
-    run.introduce(TESTPMD, forwarder.version(), "two net_vhost ports, --forward-mode=io, its thread bound to a processor; huge pages")
+    run.introduce(TESTPMD, forwarder.version(), "two net_vhost ports, forward-mode io, one processor of its own; huge pages")
     contestants[TESTPMD] = Contestant((4, 5), fronts(paths, 4), forwarder.process.pid)
     return product, contestants
 
