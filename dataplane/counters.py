@@ -1,6 +1,6 @@
 """The layout of the counters that a data plane shares with vswitchd, which maps them read-only.
 
-    offset 0                      header: u64 magic, layout, ports_max, reasons_max, heartbeat_ns, 11 spare
+    offset 0                      header: u64 magic, layout, ports_max, reasons_max, heartbeat_ns, busy_cycles, 10 spare
     HEADER + index * RECORD       one record a port, in the order of FIELDS, then drops, tx_drops, monitored by reason
 
 All numbers are unsigned 64-bit, in the machine's order, written by the worker alone.  They count frames and octets as the

@@ -77,6 +77,7 @@ cdef class SharedTables:
         header[0], header[1] = counters.MAGIC, counters.LAYOUT
         header[2], header[3] = PORTS_MAX, reasons.REASONS_MAX
         switch.heartbeat_ns = &header[4]
+        switch.busy_cycles = &header[5]
         if self.resumed:
             check_entries(&switch.fdb)
         switch.fdb.sweep_at = switch.fdb.mask + 1

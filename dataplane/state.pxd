@@ -160,6 +160,7 @@ cdef struct SwitchState:
     uint64_t n_impossible
     uint64_t spin_ns             # how long a silent port is polled
     uint64_t *heartbeat_ns       # in the shared memory
+    uint64_t *busy_cycles        # there too: TSC cycles of rounds that had frames
     int epoll_fd
     int event_fd                 # eventfd that tells the control side of a change it should look at
     EventRing events

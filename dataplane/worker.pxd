@@ -1,6 +1,6 @@
 """The loop that moves bursts; see worker.pyx."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.state cimport PortState, SwitchState
 
@@ -8,7 +8,7 @@ cdef enum:
     WAKE = 0x7FFFFFFF            # epoll data of the mailbox's eventfd
 
 cdef void worker_run(SwitchState *switch) noexcept nogil
-cdef void worker_serve_all(SwitchState *switch) noexcept nogil
+cdef uint32_t worker_serve_all(SwitchState *switch) noexcept nogil
 cdef void worker_reopen(SwitchState *switch) noexcept nogil
 cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil
 cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil

@@ -21,7 +21,9 @@ from dataplane.state cimport (
     HARD_ERRORS_MAX, NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
     port_reckon,
 )
-from dataplane.sys.compiler cimport clock_ns, counter_add, load_acquire_u32, store_release_u32, vs_likely, vs_unlikely
+from dataplane.sys.compiler cimport (
+    clock_ns, counter_add, load_acquire_u32, read_tsc, store_release_u32, vs_likely, vs_unlikely,
+)
 from dataplane.sys.epoll cimport (
     EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
 )
@@ -269,9 +271,11 @@ cdef inline bint keeps_ready(SwitchState *switch, PortState *port, int n) noexce
     return switch.now_ns < port.busy_until_ns or port.driver.rx_arm(port.device)
 
 
-cdef void worker_serve_all(SwitchState *switch) noexcept nogil:
-    """One burst from each ready port, in turn; those that filled it stay ready, and those that are polled."""
-    cdef uint32_t i, n = switch.n_ready_ports, n_left = 0
+cdef uint32_t worker_serve_all(SwitchState *switch) noexcept nogil:
+    """One burst from each ready port, in turn; those that filled it stay ready, and those that are polled.  How many frames
+    there were."""
+    cdef uint32_t i, n = switch.n_ready_ports, n_left = 0, n_frames = 0
+    cdef int n_taken
     cdef PortState *port
     for i in range(n):
         port = switch.ports[switch.ready_ports[i]]
@@ -279,12 +283,15 @@ cdef void worker_serve_all(SwitchState *switch) noexcept nogil:
             continue
         if port.queue_head != NULL and port.driver.rx_arm != NULL:
             drain_queue(switch, port)
-        if keeps_ready(switch, port, serve_port(switch, port)):
+        n_taken = serve_port(switch, port)
+        n_frames += n_taken
+        if keeps_ready(switch, port, n_taken):
             switch.ready_ports[n_left] = port.index
             n_left += 1
         else:
             port.is_ready = 0
     switch.n_ready_ports = n_left
+    return n_frames
 
 
 cdef void worker_reopen(SwitchState *switch) noexcept nogil:
@@ -387,6 +394,7 @@ cdef void ask_epoll(SwitchState *switch) noexcept nogil:
 cdef void worker_run(SwitchState *switch) noexcept nogil:
     """Move bursts until `is_running` is cleared by a command."""
     cdef uint32_t n_rounds = 0
+    cdef uint64_t began
     while switch.is_running:
         if switch.n_ready_ports == 0 or n_rounds % ROUNDS_WITHOUT_EPOLL == 0:
             ask_epoll(switch)
@@ -400,5 +408,7 @@ cdef void worker_run(SwitchState *switch) noexcept nogil:
         else:
             switch.fdb.sweep_at = switch.fdb.mask + 1
         worker_reopen(switch)
-        worker_serve_all(switch)
+        began = read_tsc()
+        if worker_serve_all(switch):
+            counter_add(switch.busy_cycles, read_tsc() - began)
         tell_events(switch)

@@ -1,9 +1,8 @@
 """Between two guests that share their memory, a 64-octet frame takes a quarter of OVS-DPDK's cycles, and 1.6 times as many go.
 
 One testpmd plays both guests for everybody, with 512 frames on their way, from one processor; the switch has the other.  A switch
-that polls is stopped while another has its turn.  Ours may sleep, so its cycles are all the CPU time of its process, its
-idle rounds included, where OVS counts the cycles of rounds that had frames.  Then the same guests fall silent (what does the
-whole product take?), and lose the data plane under load (how long does no frame arrive?).
+that polls is stopped while another has its turn.  Busy cycles are those of rounds that had frames, for OVS and for us.  Then the
+same guests fall silent (what does the whole product take?), and lose the data plane under load (how long does no frame arrive?).
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ from pathlib import Path
 from benches.bed.bed import Bed, bed, wait_for
 from benches.bed.product import Product
 from benches.bed.testpmd import BURSTS, Telemetry, Testpmd, back_end, front_end, huge_pages, station
-from benches.frame.processors import Metrics, tsc_hz
+from benches.frame.processors import Metrics
 from benches.frame.run import Run, column
 from benches.peers import OURS
-from benches.peers.ours import process_ns
 from benches.peers.ovs_dpdk import OvsDpdk
 
 OVS_DPDK, TESTPMD = "OVS-DPDK", "testpmd io"
@@ -84,7 +82,7 @@ def set_up(run: Run, place: Bed) -> tuple[Product, dict[str, Contestant]]:
     ours = [place.folder / "ours-a", place.folder / "ours-z"]
     product = Product(place, TOPOLOGY.format(station(0), ours[0], station(1), ours[1]), "vhost")
     run.introduce(OURS, "this checkout", "one data plane under vswitchd; two ports with `attach: vhost_user`; learning on")
-    contestants = {OURS: Contestant((0, 1), fronts(ours, 0), cycles=lambda: cycles_of(product.dataplane_pid()))}
+    contestants = {OURS: Contestant((0, 1), fronts(ours, 0), cycles=lambda: busy_cycles(product))}
     ovs = OvsDpdk(place)
     run.introduce(OVS_DPDK, ovs.version, ovs.configuration)
     contestants[OVS_DPDK] = Contestant((2, 3), fronts(ovs.sockets, 2, listens=True), ovs.process.pid, ovs.busy_cycles)
@@ -100,10 +98,12 @@ def fronts(paths: list[Path], first: int, *, listens: bool = False) -> list[str]
     return [front_end(first + at, path, listens=listens) for at, path in enumerate(paths)]
 
 
-def cycles_of(pid: int) -> Callable[[int], float]:
-    """All the CPU time of a process from now on, in cycles per frame."""
-    before_ns = process_ns(pid)
-    return lambda frames: (process_ns(pid) - before_ns) * 1e-9 * tsc_hz() / max(frames, 1)
+def busy_cycles(product: Product) -> Callable[[int], float]:
+    """Begin to count; what it returns tells the cycles of so many frames in rounds that had frames."""
+    def so_far() -> int:
+        return int(product.client.switches()[0]["busy_cycles"])
+    before = so_far()
+    return lambda frames: (so_far() - before) / max(frames, 1)
 
 
 def trial(generator: Testpmd, one: Contestant, size: int) -> Metrics:

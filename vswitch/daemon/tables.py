@@ -22,6 +22,7 @@ from vswitch.errors import DataplaneError
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 HEARTBEAT_AT = 32                  # octets into the header: after magic, layout, ports_max, reasons_max
+BUSY_AT = 40
 
 
 class Tables:
@@ -59,6 +60,12 @@ class Tables:
         assert self._map is not None
         (heartbeat_ns,) = struct.unpack_from("=Q", self._map, HEARTBEAT_AT)
         return max(0.0, (time.monotonic_ns() - heartbeat_ns) / 1e9)
+
+    @property
+    def busy_cycles(self) -> int:
+        """TSC cycles of the worker's rounds that had frames, over all that have served these tables."""
+        assert self._map is not None
+        return int(struct.unpack_from("=Q", self._map, BUSY_AT)[0])
 
     def close(self) -> None:
         """Give the fd back.  The map goes with the last reader: one may be reading right now."""

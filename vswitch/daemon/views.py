@@ -113,6 +113,7 @@ def switches(planes: list[Plane]) -> list[Row]:
         "pid": plane.pid,
         "ports": len(plane.ports),
         "restarts": plane.n_restarts,
+        "busy_cycles": plane.tables.busy_cycles,
         "heartbeat_age_s": round(plane.tables.heartbeat_age_s, 3),
         "ageing_s": plane.config.get("ageing_s"),
     } for plane in planes]
