@@ -236,6 +236,7 @@ cdef void command_ageing(SwitchState *switch, void *argument) noexcept nogil:
     """A shorter time ends entries at once: they may not hold places of their port's quota until the next second."""
     switch.fdb.ageing_s = (<uint32_t *>argument)[0]
     switch.fdb.sweep_at = 0
+    switch.fdb.sweep_passed_s = 0                    # no second has passed for the moves that are counted down
 
 
 cdef void command_driver(SwitchState *switch, void *argument) noexcept nogil:

@@ -131,3 +131,19 @@ def test_what_has_aged_is_learned_anew_and_has_not_moved(aged):
     aged.core.spin(["b"], 1)
     assert aged.core.counters("a")["expired"] == 1
     assert (aged.core.counters("b")["learned"], aged.core.counters("b")["moved"]) == (1, 0)
+
+
+def test_a_source_that_was_turned_away_is_turned_away_again_in_the_same_second(switch):
+    """The shortcut for the source heard last is for sources that may be there."""
+    switch.port("owner")
+    switch.port("thief")
+    for name in ("owner", "thief", "owner", "thief", "owner"):     # as many moves as are free
+        switch.send(name, frame(src=A))
+    switch.sent()
+    for n in (1, 2, 3):
+        switch.send("thief", frame(src=A))
+        assert switch.sent() == {}
+        assert switch.drops("thief") == {"move_damping": n}
+    for _ in range(2):
+        switch.send("thief", frame(src=B))                         # the control: its own address
+    assert switch.sent() == {"owner": [frame(src=B)] * 2}

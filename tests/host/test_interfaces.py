@@ -37,6 +37,21 @@ def test_a_tap_has_its_mark_its_owner_and_its_mtu(scratch):
     assert seen.mac and not seen.multi_queue
 
 
+def test_what_has_gone_by_itself_is_removed_already(scratch):
+    """An adapter is pulled out, a TAP ends with its guest, between the plan and its step."""
+    steps = [Shield("lab", "", name="vm1-eth0", namespace=scratch.name), tap(scratch),
+             TapAdopt("lab", "", name="vm1-eth0", alias=MARK, namespace=scratch.name),
+             TunCreate("lab", "", name="vm1-eth0", alias=MARK, namespace=scratch.name),
+             UplinkTake("lab", "", name="vm1-eth0", alias=MARK, namespace=scratch.name)]
+    for step in steps:
+        take_back(step)
+    scratch.ip("link add vm1-eth0 type veth peer name other")  # the control: one of that name that is not ours
+    with pytest.raises(RefusedError, match="not ours"):
+        take_back(tap(scratch))
+    with pytest.raises(HostError, match="no interface"):
+        host.perform(Shield("lab", "", name="vm2-eth0", namespace=scratch.name))
+
+
 def test_a_tap_may_belong_to_a_group_and_have_several_queues(scratch):
     host.perform(tap(scratch, owner=None, group="root", queues=4))
     seen = host.observe(scratch.name)["vm1-eth0"]

@@ -131,11 +131,12 @@ class Box:
         for fd in self.taps.values():
             os.close(fd)
         if self.places.state.is_dir():
-            with contextlib.suppress(Exception):
+            try:
                 self.client.ensure_daemon()
                 for row in self.client.topologies():
                     self.client.down(row["name"], force=True)
-        self.end_daemon()
+            finally:
+                self.end_daemon()
 
 
 @contextlib.contextmanager

@@ -31,7 +31,16 @@ from vswitch.plan.steps import (
 
 def perform(step: Any) -> None:
     """Do it, or raise HostError with nothing half done."""
-    inside(step.namespace, lambda: PERFORM[type(step)](step))
+    inside(step.namespace, lambda: _perform(step))
+
+
+def _perform(step: Any) -> None:
+    try:
+        PERFORM[type(step)](step)
+    except HostError:
+        # An adapter that is pulled out while its topology goes down must not stop the rest from going.
+        if not isinstance(step, REMOVALS) or any(link.name == step.name for link in netlink.links()):
+            raise
 
 
 def open_port(step: PortAdd | PortReopen) -> list[int]:
@@ -127,6 +136,7 @@ def _own(name: str, alias: str) -> netlink.Link:
     raise HostError(f"there is no interface {name}")
 
 
+REMOVALS = (TapDelete, TapRelease, TunDelete, Unshield, UplinkRelease)
 PERFORM: dict[type[Step], Callable[[Any], None]] = {
     TapCreate: _tap_create,
     TapDelete: _tap_delete,
