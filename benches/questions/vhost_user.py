@@ -81,7 +81,8 @@ def set_up(run: Run, place: Bed) -> tuple[Product, dict[str, Contestant]]:
     """Everybody with two ports that wait for guests."""
     ours = [place.folder / "ours-a", place.folder / "ours-z"]
     product = Product(place, TOPOLOGY.format(station(0), ours[0], station(1), ours[1]), "vhost")
-    run.introduce(OURS, "this checkout", "one data plane under vswitchd; two ports with `attach: vhost_user`; learning on")
+    run.introduce(f"{OURS}, vhost-user ports", "this checkout",
+                  "one data plane under vswitchd; two ports with `attach: vhost_user`; learning on")
     contestants = {OURS: Contestant((0, 1), fronts(ours, 0), cycles=lambda: busy_cycles(product))}
     ovs = OvsDpdk(place)
     run.introduce(OVS_DPDK, ovs.version, ovs.configuration)
