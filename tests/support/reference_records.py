@@ -136,9 +136,14 @@ class Port:
             return "pinned"
         return "effective" if mac == self.effective and self.mac_changes != "reject" else "learned"
 
+    @property
+    def vids(self) -> set[int]:
+        """Every VLAN that its frames may come or go in."""
+        return self.vlans | ({self.vlan["pvid"]} - {None} if not self.vlan["transparent"] else set())
+
     def fixed(self) -> dict[tuple[bytes, int], str]:
         """(MAC, VID) and kind of what is in the table before the port's first frame."""
-        vids = self.vlans | ({self.vlan["pvid"]} - {None} if not self.vlan["transparent"] else set())
+        vids = self.vids
         if len(vids) > STATIC_VLANS_MAX:
             return {}
         macs = {mac for mac in (self.own, *self.allowed, self.effective) if mac}

@@ -84,7 +84,8 @@ class ReferenceTable:
             raise OSError("the address is registered on another port of the VLAN")
 
     def _static(self, port: Port) -> set[tuple[bytes, int]]:
-        return {(mac, self.fid(vid)) for (mac, vid), kind in port.fixed().items() if kind == "static"}
+        """What no other port may register: the address that is written for it, in each of its VLANs, however many."""
+        return {(port.own, self.fid(vid)) for vid in port.vids} if port.mac and port.own else set()
 
     def _fix(self) -> None:
         """Addresses that the configuration gives a port are in the table, and those that it no longer gives are not."""
