@@ -4,6 +4,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests.support.memory_switch import MemorySwitch
+from tests.support.vhost_switch import VhostSwitch
 
 # For whoever only wants to know whether there is a failure (tools/mutants.py), not the shortest way to it.
 settings.register_profile("find", phases=[Phase.generate])
@@ -13,3 +14,13 @@ settings.register_profile("find", phases=[Phase.generate])
 def switch():
     with MemorySwitch() as switch:
         yield switch
+
+
+@pytest.fixture
+def switch_with_a_pair():
+    """A switch for guests that share their memory, with two that talk to each other and must not notice the others."""
+    with VhostSwitch() as switch:
+        switch.pair()
+        assert switch.pair_is_unharmed()
+        yield switch
+        assert switch.pair_is_unharmed()

@@ -15,19 +15,14 @@ import pytest
 from dataplane.ports.vhost_user.protocol import Request
 from tests.support.frames import B, frame
 from tests.support.guest import GUEST_BASE, USER_BASE, SharedMemory
-from tests.support.vhost_switch import VhostSwitch
 
 MIB = 1 << 20
 TOP = 1 << 64
 
 
 @pytest.fixture
-def switch():
-    with VhostSwitch() as switch:
-        switch.pair()
-        assert switch.pair_is_unharmed()
-        yield switch
-        assert switch.pair_is_unharmed()
+def switch(switch_with_a_pair):
+    return switch_with_a_pair
 
 
 @pytest.fixture

@@ -16,16 +16,11 @@ from dataplane.ports.vhost_user.connection import BUDGET_DEPTH, MESSAGE_S
 from dataplane.ports.vhost_user.protocol import NO_FD, OFFERED, OFFERED_PROTOCOL, Feature, Request
 from tests.support.frames import frame
 from tests.support.guest import USER_BASE, SharedMemory
-from tests.support.vhost_switch import VhostSwitch
 
 
 @pytest.fixture
-def switch():
-    with VhostSwitch() as switch:
-        switch.pair()
-        assert switch.pair_is_unharmed()
-        yield switch
-        assert switch.pair_is_unharmed()
+def switch(switch_with_a_pair):
+    return switch_with_a_pair
 
 
 @pytest.fixture

@@ -14,19 +14,14 @@ from dataplane.ports.vhost_user.faults import FAULTS
 from dataplane.ports.vhost_user.protocol import Feature, Request
 from tests.support.frames import BROADCAST, frame
 from tests.support.guest import FEATURES, GUEST_BASE, INDIRECT, NEXT, OFFLOADS, WRITE, SharedMemory
-from tests.support.vhost_switch import VhostSwitch
 
 ROOT = Path(__file__).resolve().parents[2]
 RX, TX = 0, 1                        # rings of a guest
 
 
 @pytest.fixture
-def switch():
-    with VhostSwitch() as switch:
-        switch.pair()
-        assert switch.pair_is_unharmed()
-        yield switch
-        assert switch.pair_is_unharmed()
+def switch(switch_with_a_pair):
+    return switch_with_a_pair
 
 
 @pytest.fixture
