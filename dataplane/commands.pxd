@@ -11,8 +11,9 @@ from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
 cdef struct PortChange:
     PortState *port
     PortState *wanted            # settings to copy; gets the port's old `vlan.sets` for its own
-    bint forgets                 # the port's entries no longer hold, nor does its pinned address
-    bint loses_waiting           # what waits for the port was meant for another guest or VLAN
+    bint forgets                 # what the port has learned no longer holds, nor does its pinned address
+    bint starts_anew             # another guest or VLAN: nor does any other entry, or what waits for it
+    bint readdresses             # the addresses that the settings give to the port are others
 
 cdef struct GroupChange:
     uint32_t n
@@ -84,7 +85,6 @@ cdef void command_change(SwitchState *switch, void *argument) noexcept nogil    
 cdef void command_groups(SwitchState *switch, void *argument) noexcept nogil    # GroupChange
 cdef void command_flush(SwitchState *switch, void *argument) noexcept nogil     # Flush
 cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil       # FixedEntry
-cdef void command_unfix(SwitchState *switch, void *argument) noexcept nogil     # FixedEntry
 cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil    # Relations
 cdef void command_team(SwitchState *switch, void *argument) noexcept nogil      # Teams
 cdef void command_announce(SwitchState *switch, void *argument) noexcept nogil  # Announcement

@@ -11,7 +11,7 @@ from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
     APART_TEAM, LEARNING_FIRST, POLICY_REJECT, PORT_DOWN, PORT_UP, PORTS_MAX, STORM_KINDS, TEAM_GRACE_NS, PortState,
-    SwitchState, port_reckon,
+    SwitchState, port_entry_kind, port_reckon,
 )
 from dataplane.sys.compiler cimport counter_add
 from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
@@ -77,18 +77,35 @@ cdef void count_promiscuous(SwitchState *switch) noexcept nogil:
             switch.n_promiscuous += switch.ports[i].promiscuous_mode != POLICY_REJECT
 
 
+cdef void withdraw_entries(SwitchState *switch, PortState *port) noexcept nogil:
+    """Take back the entries that the settings no longer give to the port, wherever and whenever they were made."""
+    cdef FdbEntry *entry
+    cdef uint64_t at
+    cdef uint32_t way
+    for at in range(switch.fdb.mask + 1):
+        for way in range(FDB_WAYS):
+            entry = &switch.fdb.buckets[at].entries[way]
+            if entry.key == 0 or entry.port != port.index or entry.kind == FDB_LEARNED:
+                continue
+            if entry.kind != port_entry_kind(port, entry.key >> 16):
+                forget_entry(switch, entry)
+
+
 cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     cdef PortChange *change = <PortChange *>argument
     cdef PortState *port = change.port
     if change.forgets:
-        flush_entries(switch, port.index, -1, False)
+        flush_entries(switch, port.index, -1, not change.starts_anew)
         port.own_mac = change.wanted.own_mac
+        port.is_registered = change.wanted.is_registered
     take_settings(port, change.wanted)
     port.has_carrier = change.wanted.has_carrier and port.state != PORT_DOWN
     port.last_source_key = 0
     port_reckon(port)
     count_promiscuous(switch)
-    if change.loses_waiting or not port.has_carrier or port.admin_reason != PASS:
+    if change.readdresses:
+        withdraw_entries(switch, port)
+    if change.starts_anew or not port.has_carrier or port.admin_reason != PASS:
         release_queue(switch, port)
 
 
@@ -187,13 +204,6 @@ cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil:
             return
         forget_entry(switch, entry)
     fdb_insert(&switch.fdb, wanted.key, wanted.port, wanted.kind, switch.now_s)
-
-
-cdef void command_unfix(SwitchState *switch, void *argument) noexcept nogil:
-    cdef FixedEntry *unwanted = <FixedEntry *>argument
-    cdef FdbEntry *entry = fdb_find(&switch.fdb, unwanted.key)
-    if entry != NULL and entry.port == unwanted.port and entry.kind == unwanted.kind:
-        forget_entry(switch, entry)
 
 
 cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil:

@@ -3,9 +3,8 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from dataplane.commands cimport Dump, FixedEntry, Flush, command_dump, command_fix, command_flush, command_unfix
+from dataplane.commands cimport Dump, FixedEntry, Flush, command_dump, command_fix, command_flush
 from dataplane.runner cimport Runner
-from dataplane.state cimport Command
 from dataplane.tables.fdb cimport (
     FDB_ALLOWED, FDB_EFFECTIVE, FDB_LEARNED, FDB_PINNED, FDB_STATIC, FDB_WAYS, FdbEntry,
 )
@@ -54,21 +53,12 @@ cdef fdb_flush(Runner runner, int port_index, int vid, bint keep_fixed):
     runner.call(command_flush, &flush)
 
 
-cdef fixed_do(Runner runner, Command command, uint16_t port_index, dict addresses):
+cdef fdb_fix(Runner runner, uint16_t port_index, dict addresses):
+    """Enter the port's fixed `addresses` (configuration.py), unless a stronger claim has one; without room in the table, the
+    first frame from it tries again."""
     cdef FixedEntry entry
     for (mac, fid), kind in addresses.items():
         entry.key = <uint64_t>mac << 16 | <uint64_t>fid
         entry.port = port_index
         entry.kind = FIXED[kind]
-        runner.call(command, &entry)
-
-
-cdef fdb_fix(Runner runner, uint16_t port_index, dict addresses):
-    """Enter the port's fixed `addresses` (configuration.py), unless a stronger claim has one; without room in the table, the
-    first frame from it tries again."""
-    fixed_do(runner, command_fix, port_index, addresses)
-
-
-cdef fdb_unfix(Runner runner, uint16_t port_index, dict addresses):
-    """Take back what `fdb_fix` has entered."""
-    fixed_do(runner, command_unfix, port_index, addresses)
+        runner.call(command_fix, &entry)

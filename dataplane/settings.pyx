@@ -64,6 +64,7 @@ cdef int vlan_fill(PortState *state, dict vlan) except -1:
 cdef int security_fill(PortState *state, dict config) except -1:
     """The half about addresses; adds to `state.features`."""
     state.own_mac = mac_number(config["mac"]) if config["mac"] else 0
+    state.is_registered = state.own_mac != 0
     state.effective_mac = mac_number(config["effective_mac"]) if config["effective_mac"] else 0
     if len(config["allowed_macs"]) > ALLOWED_MAX:
         raise ValueError(f"a port has at most {ALLOWED_MAX} allowed_macs")

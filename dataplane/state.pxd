@@ -91,6 +91,7 @@ cdef struct PortState:
     PortCounters *counters
     # What only some frames ask.
     uint8_t has_carrier          # somebody is at the other end
+    uint8_t is_registered        # own_mac is written in the configuration, not the first that was heard
     uint32_t n_learned
     uint32_t max_macs
     uint64_t own_mac             # registered, or pinned; 0: none yet
@@ -179,7 +180,7 @@ cdef inline bint port_allows(const PortState *port, uint64_t mac) noexcept nogil
 
 cdef inline uint8_t port_entry_kind(const PortState *port, uint64_t mac) noexcept nogil:
     """The kind of entry that holds `mac` for this port; FDB_LEARNED if the address is not the port's own."""
-    if mac == port.own_mac and port.learning == LEARNING_OFF:
+    if mac == port.own_mac and port.is_registered:
         return FDB_STATIC
     if port_allows(port, mac):
         return FDB_ALLOWED

@@ -17,7 +17,7 @@ from dataplane.commands cimport (
 )
 from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
-from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list, fdb_unfix
+from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list
 from dataplane.flooding cimport Flooding
 from dataplane.ports.port cimport Port
 from dataplane.relations cimport relate, share_learning
@@ -127,15 +127,14 @@ cdef class Switch:
             or (port.config["carrier"] and not new["carrier"] and not self._is_in_team(new["name"]))
         )
         old = port.config
-        fixed_before, fixed = (fixed_addresses(config, self.config["shared_learning"]) for config in (old, new))
-        self._change(port, new, forgets, forgets)
+        readdresses = any(old[key] != new[key] for key in ("allowed_macs", "effective_mac", "mac_changes"))
+        self._change(port, new, forgets, forgets, readdresses)
         port.config = new
         if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role", "promiscuous_mode")):
             self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
         if any(old[key] != new[key] for key in ("guest", "split_horizon")):
             self._relate()
-        if forgets or fixed != fixed_before:
-            fdb_unfix(self.runner, port.state.index, dict(fixed_before.items() - fixed.items()))
+        if forgets or readdresses:
             self._fix_all()
         self._settle()
 
@@ -143,13 +142,14 @@ cdef class Switch:
         others = [port.config for name, port in self.attached.items() if name != config["name"]]
         refuse_taken(config, others, self.config["fdb_capacity"], shared)
 
-    cdef _change(self, AttachedPort port, dict config, bint forgets, bint loses_waiting):
+    cdef _change(self, AttachedPort port, dict config, bint forgets, bint starts_anew, bint readdresses):
         """Give `port` the settings of `config`."""
         cdef PortChange change
         memset(&change, 0, sizeof(change))
         change.port = port.state
         change.forgets = forgets
-        change.loses_waiting = loses_waiting
+        change.starts_anew = starts_anew
+        change.readdresses = readdresses
         change.wanted = <PortState *>allocate_lines(sizeof(PortState))
         try:
             settings_fill(change.wanted, config)
@@ -248,7 +248,7 @@ cdef class Switch:
     cdef _forget_pinned(self, AttachedPort port):
         """A `learning: first` port pins the next address that it hears."""
         if port.config["learning"] == "first" and not port.config["mac"]:
-            self._change(port, port.config, True, False)
+            self._change(port, port.config, True, False, False)
             self._fix(port)
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.frames import UNKNOWN, A, B, C, frame
+from tests.support.frames import UNKNOWN, A, B, C, frame, tag
 
 SHARED = "00:00:5e:00:01:0a"     # VRRP, RFC 5798 7.3
 
@@ -110,3 +110,15 @@ def test_seventeen_are_too_many(switch):
     with pytest.raises(ValueError, match="at most 16"):
         switch.port("a", allowed_macs=macs)
     switch.port("a", allowed_macs=macs[:16])
+
+
+def test_a_flush_forgets_what_was_learned_and_keeps_what_is_allowed(switch):
+    """On a port of many VLANs, too, whose allowed addresses enter the table with their first frame in each."""
+    switch.port("trunk", tagged=[(1, 4094)], learning="first", allowed_macs=[B], max_macs=8)
+    switch.port("other", access=7)
+    switch.send("trunk", frame(src=A, tags=tag(7)), frame(src=B, tags=tag(7)))
+    assert switch.fdb() == {(7, A, "trunk"), (7, B, "trunk")}
+    switch.core.fdb_flush()
+    assert switch.fdb() == {(7, B, "trunk")}
+    switch.set("trunk", allowed_macs=[])                       # the control: what is allowed no longer goes
+    assert switch.fdb() == set()
