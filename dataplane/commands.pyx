@@ -199,6 +199,9 @@ cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil:
     """A fixed entry takes the address from a lower kind of entry; from its like and a higher one it does not."""
     cdef FixedEntry *wanted = <FixedEntry *>argument
     cdef FdbEntry *entry = fdb_find(&switch.fdb, wanted.key)
+    # The caller does not know which address the port has pinned; its own one is no other that the guest has set.
+    if port_entry_kind(switch.ports[wanted.port], wanted.key >> 16) != wanted.kind:
+        return
     if entry != NULL:
         if entry.kind >= wanted.kind:
             return

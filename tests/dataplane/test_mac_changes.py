@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, B, C, D, frame
+from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, frame, tag
 
 DESTINATIONS = {"broadcast": BROADCAST, "multicast": MULTICAST, "unknown": UNKNOWN, "own": B}
 
@@ -99,3 +99,13 @@ def test_a_learning_port_is_left_alone(switch):
     switch.set("b", learning="off")
     switch.send("a", frame(BROADCAST))
     assert switch.sent() == {}
+
+
+def test_the_pinned_address_is_no_other_one_when_the_guest_says_it(switch):
+    """The same address from the adapter as in the first frame: it stays pinned where it spoke, and is entered nowhere else."""
+    switch.port("a", tagged=[10, 20], learning="first", mac_changes="accept")
+    switch.send("a", frame(src=A, tags=tag(10)))
+    switch.set("a", effective_mac=A)
+    assert switch.fdb() == {(10, A, "a")}
+    switch.set("a", effective_mac=B)                           # the control: another one is entered in each of its VLANs
+    assert switch.fdb() == {(10, A, "a"), (10, B, "a"), (20, B, "a")}
