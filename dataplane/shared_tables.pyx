@@ -72,7 +72,7 @@ cdef class SharedTables:
             header[4] = secrets.randbits(64)
             header[0] = TABLES_MAGIC
         switch.fdb.secret0 = header[3]
-        switch.fdb.secret1 = header[4]
+        switch.fdb.secret1 = header[4] | 1           # an even factor would lose a bit of each key
         header = <uint64_t *>self.memory
         header[0], header[1] = counters.MAGIC, counters.LAYOUT
         header[2], header[3] = PORTS_MAX, reasons.REASONS_MAX

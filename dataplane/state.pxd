@@ -128,7 +128,6 @@ cdef struct PortState:
     void *device
     KeptFrame *queue_head        # frames that wait for this port, oldest first
     KeptFrame *queue_tail
-    uint8_t is_in_tx             # has copies in `tx`
     TxBurst tx
 
 ctypedef void (*Command)(SwitchState *switch, void *argument) noexcept nogil

@@ -9,12 +9,12 @@ Threads: this is the worker.
 from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
 from libc.stdint cimport uint32_t, uint64_t
 
-from dataplane.frames.frame cimport BURST_MAX, Burst, Frame, frame_wire_bytes
+from dataplane.frames.frame cimport BURST_MAX, FRAME_KEPT, FRAME_TAGGED, Burst, Frame, frame_wire_bytes
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.frames.rarp cimport rarp_begin
 from dataplane.pipeline cimport pipeline_run
 from dataplane.ports.port cimport TxCopy
-from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_QUEUE_FULL, PASS
+from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_QUEUE_FULL, PASS, Reason
 from dataplane.stages.egress cimport egress_copy
 from dataplane.stages.learn cimport expire_entry, forget_entry
 from dataplane.state cimport (
@@ -71,25 +71,39 @@ cdef void hard_error(SwitchState *switch, PortState *port, int error) noexcept n
     write(switch.event_fd, &one, sizeof(one))
 
 
-cdef void count_sent(PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
-    """Book what the driver took: sent, or refused for good with a reason."""
-    cdef uint64_t n_bytes = 0, n_packets = 0, n_frames = 0
+cdef inline bint has_refused(const TxCopy *copies, uint32_t n) noexcept nogil:
+    """Whether the driver has refused one of the copies that it took."""
     cdef uint32_t i
-    cdef Frame *frame
+    cdef Reason reasons = PASS
     for i in range(n):
-        frame = copies[i].frame
-        if vs_unlikely(copies[i].reason != PASS):
-            counter_add(&port.counters.tx_drops[copies[i].reason], 1)
-            if frame.reason == PASS and not copies[i].is_mirrored:
-                frame.reason = copies[i].reason      # stands only if no other copy was sent
-            continue
-        frame.n_sent |= not copies[i].is_mirrored
-        n_frames += 1
-        n_packets += frame.n_packets
-        n_bytes += frame_wire_bytes(frame) + (4 * frame.n_packets if copies[i].tagged else 0)
+        reasons |= copies[i].reason
+    return reasons != PASS
+
+
+cdef inline void count_sent(PortState *port, uint64_t n_frames, uint64_t n_packets, uint64_t n_octets) noexcept nogil:
     counter_add(&port.counters.tx_frames, n_frames)
     counter_add(&port.counters.tx_packets, n_packets)
-    counter_add(&port.counters.tx_bytes, n_bytes)
+    counter_add(&port.counters.tx_bytes, n_octets)
+
+
+cdef inline void lose_copy(PortState *port, TxCopy *copy, Reason reason) noexcept nogil:
+    """Book a copy that does not leave; it is its frame's fate if no other copy is on its way."""
+    counter_add(&port.counters.tx_drops[reason], 1)
+    if copy.is_mirrored:
+        return
+    copy.frame.n_copies -= 1
+    if copy.frame.reason == PASS:
+        copy.frame.reason = reason
+
+
+cdef void count_one_by_one(PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
+    """Book what the driver took: sent, or refused for good with a reason."""
+    cdef uint32_t i
+    for i in range(n):
+        if copies[i].reason != PASS:
+            lose_copy(port, &copies[i], copies[i].reason)
+        else:
+            count_sent(port, 1, copies[i].frame.n_packets, frame_wire_bytes(copies[i].frame, copies[i].tagged))
 
 
 cdef void keep_copies(SwitchState *switch, PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
@@ -101,11 +115,11 @@ cdef void keep_copies(SwitchState *switch, PortState *port, TxCopy *copies, uint
         if port.n_queued < QUEUE_FRAMES_MAX and port.queued_octets + copies[i].frame.length <= QUEUE_OCTETS_MAX:
             kept = frame_keep(&switch.pool, copies[i].frame, copies[i].tci, copies[i].tagged)
         if kept == NULL:
-            counter_add(&port.counters.tx_drops[DROP_TX_QUEUE_FULL], 1)
-            if copies[i].frame.reason == PASS and not copies[i].is_mirrored:
-                copies[i].frame.reason = DROP_TX_QUEUE_FULL
+            lose_copy(port, &copies[i], DROP_TX_QUEUE_FULL)
             continue
-        copies[i].frame.n_kept |= not copies[i].is_mirrored
+        if not copies[i].is_mirrored:
+            copies[i].frame.n_copies -= 1
+            copies[i].frame.flags |= FRAME_KEPT
         counter_add(&port.counters.tx_kept, 1)
         if port.queue_head == NULL:
             port.queue_head = kept
@@ -129,14 +143,14 @@ cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
         copy.tci = kept.tci
         copy.tagged = kept.tagged
         copy.reason = PASS
-        copy.is_mirrored = False                     # its frame's fate has been booked
+        copy.is_mirrored = True                      # its frame's fate has been booked
         taken = port.driver.tx_burst(port.device, &copy, 1)
         if taken == 0 or taken == -EAGAIN:
             return
         if taken < 0:
             hard_error(switch, port, -taken)
             return
-        count_sent(port, &copy, 1)
+        count_one_by_one(port, &copy, 1)
         port.queue_head = kept.next
         port.n_queued -= 1
         port.queued_octets -= kept.frame.length
@@ -167,11 +181,14 @@ cdef inline void send_burst(SwitchState *switch, PortState *port) noexcept nogil
             taken = 0
         elif taken:
             port.n_hard_errors = 0
-        count_sent(port, port.tx.copies, <uint32_t>taken)
-    if vs_unlikely(<uint32_t>taken < port.tx.n):
+    if vs_likely(<uint32_t>taken == port.tx.n and not has_refused(port.tx.copies, port.tx.n)):
+        count_sent(port, port.tx.n, port.tx.n_packets, port.tx.n_octets)
+    else:
+        count_one_by_one(port, port.tx.copies, <uint32_t>taken)
         keep_copies(switch, port, port.tx.copies + taken, port.tx.n - <uint32_t>taken)
     port.tx.n = 0
-    port.is_in_tx = 0
+    port.tx.n_packets = 0
+    port.tx.n_octets = 0
 
 
 cdef inline void send_all(SwitchState *switch) noexcept nogil:
@@ -189,10 +206,10 @@ cdef inline void count_received(PortState *port, const Burst *burst) noexcept no
     for i in range(burst.n):
         frame = &burst.frames[i]
         n_packets += frame.n_packets
-        n_bytes += frame_wire_bytes(frame) + (4 * frame.n_packets if frame.flags & 1 else 0)
-        if vs_likely(frame.n_sent):
+        n_bytes += frame_wire_bytes(frame, frame.flags & FRAME_TAGGED)
+        if vs_likely(frame.n_copies):
             n_sent += 1
-        elif frame.n_kept:
+        elif frame.flags & FRAME_KEPT:
             n_kept += 1
         else:
             counter_add(&port.counters.drops[frame.reason], 1)
@@ -245,9 +262,9 @@ cdef void worker_announce(SwitchState *switch, PortState *port, uint64_t key) no
     frame.reason = egress_copy(switch, port, uplink, frame)
     send_all(switch)
     counter_add(&uplink.counters.originated, 1)
-    if frame.n_sent:
+    if frame.n_copies:
         counter_add(&uplink.counters.sent, 1)
-    elif frame.n_kept:
+    elif frame.flags & FRAME_KEPT:
         counter_add(&uplink.counters.kept, 1)
     else:
         counter_add(&uplink.counters.drops[frame.reason], 1)

@@ -11,7 +11,7 @@ Threads: a burst belongs to the worker that received it.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from dataplane.sys.compiler cimport load_be16, load_be64, vs_unlikely
+from dataplane.sys.compiler cimport load_be16, load_be64, vs_likely, vs_unlikely
 
 cdef enum:
     BURST_MAX = 64               # frames; 64 gives 88 % of the peak that unbounded bursts reach in published switches
@@ -33,6 +33,7 @@ cdef enum:                       # Frame.flags
     FRAME_TAG_INSIDE = 4         # after the outer tag, the next type is again a tag
     FRAME_UNKNOWN = 8            # unicast to nobody in the FDB
     FRAME_FIRST = 16             # came in when its port had no address of its own yet
+    FRAME_KEPT = 32              # a copy waits in a queue
 
 cdef enum:                       # EtherTypes
     TYPE_8021Q = 0x8100
@@ -67,8 +68,7 @@ cdef struct Frame:               # one cache line; what frame_begin clears lies 
     uint8_t reason               # PASS, or why it was dropped
     uint8_t gso_type             # as in struct virtio_net_hdr, from our own parse
     uint8_t needs_csum           # the checksum at csum_start + csum_offset is not filled in yet
-    uint8_t n_sent               # 1 once a copy has been sent
-    uint8_t n_kept               # 1 once a copy waits in a queue
+    uint16_t n_copies            # on their way, mirrors' not counted; none left: dropped, or FRAME_KEPT
     uint16_t mirrored            # bits of the mirror destinations that have a copy
 
 cdef struct Burst:               # allocated on a line, so that each frame and each header line is one
@@ -95,8 +95,10 @@ cdef inline uint16_t frame_type(const Frame *frame) noexcept nogil:
 
 cdef inline bint type_is_tag(uint16_t ethertype) noexcept nogil:
     """Whether a switch somewhere would read `ethertype` as the start of a VLAN tag."""
-    return (ethertype == TYPE_8021Q or ethertype == TYPE_8021AD
-            or ethertype == TYPE_QINQ_9100 or ethertype == TYPE_QINQ_9200)
+    return vs_unlikely(ethertype != TYPE_IPV4) and (            # one comparison for most frames
+        ethertype == TYPE_8021Q or ethertype == TYPE_8021AD
+        or ethertype == TYPE_QINQ_9100 or ethertype == TYPE_QINQ_9200
+    )
 
 
 cdef inline Frame *frame_begin(Burst *burst) noexcept nogil:
@@ -163,6 +165,9 @@ cdef inline bint frame_pull(Frame *frame, uint32_t n) noexcept nogil:
     return True
 
 
-cdef inline uint64_t frame_wire_bytes(const Frame *frame) noexcept nogil:
-    """Octets on a wire without FCS and tag: each segment of a super-frame repeats the headers."""
-    return frame.length + <uint64_t>(frame.n_packets - 1) * frame.gso_header_length
+cdef inline uint64_t frame_wire_bytes(const Frame *frame, uint32_t n_tags) noexcept nogil:
+    """Octets on a wire without FCS: each segment of a super-frame repeats the headers, and the tags."""
+    cdef uint64_t length = frame.length + 4 * n_tags
+    if vs_likely(frame.n_packets == 1):
+        return length
+    return length + <uint64_t>(frame.n_packets - 1) * (frame.gso_header_length + 4 * n_tags)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint64_t
 
-from dataplane.frames.frame cimport PORT_NONE, Frame, frame_source
+from dataplane.frames.frame cimport FRAME_GROUP, PORT_NONE, Frame, frame_source
 from dataplane.frames.network cimport Network, network_find
 from dataplane.frames.offload cimport frame_packet_length
 from dataplane.policies.dhcp_server cimport dhcp_server_ingress
@@ -74,11 +74,11 @@ cdef inline Reason guard_chain(SwitchState *switch, PortState *port, Frame *fram
 cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *frame, uint64_t destination) noexcept nogil:
     """Why `frame` may not enter by `port`, or PASS; gives it its VLAN."""
     cdef Reason reason = vlan_ingress(&port.vlan, frame)
-    if reason != PASS:
+    if vs_unlikely(reason != PASS):
         return reason
-    if destination >> 40 & 1:                        # only a group address can be a reserved one
+    if vs_unlikely(frame.flags & FRAME_GROUP):       # only a group address can be a reserved one
         reason = reserved_multicast_ingress(port.reserved_passes, destination)
-    if reason != PASS or port.features == 0:         # most ports have no more to do
+    if vs_likely(port.features == 0) or reason != PASS:         # most ports have no more to do
         return reason
     if port.features & F_FORGED_TRANSMITS:
         reason = judged(port, port.forged_transmits, forged_transmits_ingress(port, frame))
@@ -143,7 +143,7 @@ cdef inline Reason egress_chain(
         reason = isolated_egress(in_port, out_port)
     if reason == PASS:
         reason = teaming_egress(switch, in_port, out_port, frame)
-    if reason != PASS:
+    if vs_unlikely(reason != PASS):
         return reason
     if vs_unlikely(out_port.deaf_reason != PASS):
         return out_port.deaf_reason

@@ -19,10 +19,10 @@ from dataplane.tables.vlan_table cimport VID_NONE, VlanMembership, vlan_has, vla
 cdef inline Reason vlan_ingress(const VlanMembership *vlan, Frame *frame) noexcept nogil:
     """Give `frame` its VLAN, or say why it may not enter."""
     cdef uint16_t vid
-    if vlan.transparent:
+    if vs_unlikely(vlan.transparent):
         frame.vid = 0
         return PASS
-    if frame.flags & FRAME_TAGGED:
+    if vs_unlikely(frame.flags & FRAME_TAGGED):
         vid = frame.tci & 0xFFF
         if vid == VID_MAX:
             return DROP_VLAN_RESERVED
@@ -33,12 +33,12 @@ cdef inline Reason vlan_ingress(const VlanMembership *vlan, Frame *frame) noexce
                 return DROP_VLAN_INGRESS
             frame.vid = vid
             return PASS
-    elif type_is_tag(frame_type(frame)):
+    elif vs_unlikely(type_is_tag(frame_type(frame))):
         # An outer tag of another TPID (802.1ad, or a cut-off 802.1Q one): to us it is payload, to others a tag.
         frame.flags |= FRAME_TAG_INSIDE
         if not vlan.admit_tagged:
             return DROP_VLAN_TAGGED
-    if vlan.pvid == VID_NONE:
+    if vs_unlikely(vlan.pvid == VID_NONE):
         return DROP_VLAN_UNTAGGED
     frame.vid = vlan.pvid
     return PASS
@@ -46,11 +46,11 @@ cdef inline Reason vlan_ingress(const VlanMembership *vlan, Frame *frame) noexce
 
 cdef inline Reason vlan_egress(const VlanMembership *vlan, const Frame *frame, bint *tagged) noexcept nogil:
     """Whether `frame` may leave by a port with this membership, and `tagged`."""
-    if vlan.transparent:
+    if vs_unlikely(vlan.transparent):
         tagged[0] = frame.flags & FRAME_TAGGED
         return PASS
     # Nearly always there is one untagged VLAN, and it is this one; the sets cost a line of the cache each.
-    if frame.vid != vlan.untagged_vid:
+    if vs_unlikely(frame.vid != vlan.untagged_vid):
         if not vlan_is_member(vlan, frame.vid):
             return DROP_VLAN_EGRESS
         if not vlan_has(vlan.sets.untagged, frame.vid):

@@ -37,9 +37,8 @@ cdef struct MemoryDevice:
     uint32_t tx_room             # how many more tx_burst takes; UINT32_MAX is any number
     uint8_t counts_only
     uint8_t *loop_buffers        # of the endless source
-    uint32_t loop_stride
     uint32_t loop_length
-    uint32_t *loop_order
+    uint32_t *loop_order         # where each next frame begins
     uint32_t n_loop
     uint32_t loop_at
     uint32_t *loop_stations      # a destination's and a source's number for each frame, or NULL
@@ -59,28 +58,32 @@ cdef inline void address_frame(uint8_t *header, const uint32_t *stations) noexce
 
 
 cdef int loop_rx(MemoryDevice *device, Burst *burst) noexcept nogil:
-    cdef uint32_t i, at = device.loop_at
+    cdef uint32_t i, length = device.loop_length
+    cdef uint8_t *buffers = device.loop_buffers
     cdef uint8_t *octets
+    cdef const uint32_t *order = &device.loop_order[device.loop_at]
+    cdef const uint32_t *stations = device.loop_stations
     cdef Frame *frame
+    if stations != NULL:
+        stations = &stations[2 * device.loop_station_at]
     for i in range(BURST_MAX):
-        octets = device.loop_buffers + <uint64_t>device.loop_order[at] * device.loop_stride
+        octets = buffers + order[i]
         # Some frames ahead, across the end of the burst, as a driver does that knows its ring; the core has room for
         # about two dozen lines on their way, so asking for a whole burst at once would wait for them.
-        prefetch_read(device.loop_buffers + <uint64_t>device.loop_order[at + PREFETCH_AHEAD] * device.loop_stride)
-        at += 1
+        prefetch_read(buffers + order[i + PREFETCH_AHEAD])
         frame = frame_begin(burst)
         copy_line(frame.header, octets)
-        if device.loop_stations != NULL:
-            address_frame(frame.header, &device.loop_stations[2 * (device.loop_station_at + i)])
+        if stations != NULL:
+            address_frame(frame.header, &stations[2 * i])
         frame.header_length = HEADER_LINE
-        frame.length = device.loop_length
-        if device.loop_length > HEADER_LINE:
-            frame_borrow(burst, frame, octets + HEADER_LINE, device.loop_length - HEADER_LINE)
+        frame.length = length
+        if length > HEADER_LINE:
+            frame_borrow(burst, frame, octets + HEADER_LINE, length - HEADER_LINE)
         frame_take_tag_off(frame)
         burst.n += 1
-    if at == device.n_loop:
-        at = 0
-    device.loop_at = at
+    device.loop_at += BURST_MAX
+    if device.loop_at == device.n_loop:
+        device.loop_at = 0
     if device.loop_stations != NULL:
         device.loop_station_at = (device.loop_station_at + BURST_MAX) % device.n_loop_stations
     return BURST_MAX
@@ -234,25 +237,24 @@ cdef class MemoryPort(Port):
         self.memory.rx_error = rx
         self.memory.tx_error = tx
 
-    def loop(self, list frames, list order, int stride=2048):
+    def loop(self, list frames, list order, int stride=2112):
         """Become an endless source: `frames` (equal lengths) in buffers `stride` octets apart, visited in `order`, whose
-        length is a multiple of BURST_MAX."""
+        length is a multiple of BURST_MAX.  An odd number of lines apart: else all begin in the same few sets of the cache."""
         cdef uint32_t i
         if len(order) % BURST_MAX:
             raise ValueError(f"an order of whole bursts of {BURST_MAX}")
         self.memory.loop_length = <uint32_t>len(frames[0])
-        self.memory.loop_stride = <uint32_t>stride
         self.memory.loop_buffers = <uint8_t *>allocate_lines(len(frames) * stride)
         self.memory.loop_order = <uint32_t *>calloc(len(order) + PREFETCH_AHEAD, sizeof(uint32_t))
         for i in range(len(frames)):
             octets = frames[i]
             if len(octets) != self.memory.loop_length or len(octets) > stride or len(octets) < HEADER_LINE:
                 raise ValueError("frames of one length, from 64 octets to the stride")
-            memcpy(self.memory.loop_buffers + <uint64_t>i * self.memory.loop_stride, <const uint8_t *>octets, len(octets))
+            memcpy(self.memory.loop_buffers + <uint64_t>i * stride, <const uint8_t *>octets, len(octets))
         for i in range(len(order)):
-            self.memory.loop_order[i] = <uint32_t>order[i]
+            self.memory.loop_order[i] = <uint32_t>(<int>order[i] * stride)
         for i in range(PREFETCH_AHEAD):
-            self.memory.loop_order[len(order) + i] = <uint32_t>order[i]
+            self.memory.loop_order[len(order) + i] = self.memory.loop_order[i]
         self.memory.n_loop = <uint32_t>len(order)
 
     def address(self, bytes stations):

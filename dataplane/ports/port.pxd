@@ -13,7 +13,7 @@ rx_arm    of drivers that may be polled: asks for an event on `poll_fd` when som
 Directions are the switch's: rx enters the switch.  A guest's transmit queue is our rx.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, Burst, Frame
 
@@ -26,6 +26,8 @@ cdef struct TxCopy:
 
 cdef struct TxBurst:
     uint32_t n
+    uint32_t n_packets           # on a wire, of all copies
+    uint64_t n_octets
     TxCopy copies[BURST_MAX]
 
 ctypedef int (*RxBurst)(void *device, Burst *burst) noexcept nogil

@@ -5,7 +5,7 @@ A frame that leaves by no port gets the reason of the last port that refused it.
 
 from libc.stdint cimport uint16_t, uint32_t
 
-from dataplane.frames.frame cimport FRAME_TAGGED, PORT_SEEK, Burst, Frame
+from dataplane.frames.frame cimport FRAME_TAGGED, PORT_SEEK, Burst, Frame, frame_wire_bytes
 from dataplane.policies.chain cimport egress_chain, mirrors_destination, promiscuous_mode_overhears, teaming_uplink, vlan_tci
 from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport (
@@ -18,15 +18,17 @@ from dataplane.tables.flood_groups cimport FloodGroup
 
 cdef inline TxCopy *egress_put(SwitchState *switch, PortState *out_port, Frame *frame, uint16_t tci, bint tagged) noexcept nogil:
     """A copy of `frame` in the tx burst of `out_port`."""
-    cdef TxCopy *copy = &out_port.tx.copies[out_port.tx.n]
+    cdef uint32_t n = out_port.tx.n
+    cdef TxCopy *copy = &out_port.tx.copies[n]
     copy.frame = frame
     copy.tci = tci
     copy.tagged = tagged
     copy.reason = PASS
     copy.is_mirrored = False
-    out_port.tx.n += 1
-    if not out_port.is_in_tx:
-        out_port.is_in_tx = 1
+    out_port.tx.n = n + 1
+    out_port.tx.n_packets += frame.n_packets
+    out_port.tx.n_octets += frame_wire_bytes(frame, tagged)
+    if vs_unlikely(n == 0):                          # its first copy of this burst
         switch.tx_ports[switch.n_tx_ports] = out_port.index
         switch.n_tx_ports += 1
     return copy
@@ -48,12 +50,14 @@ cdef inline void egress_mirror(
 cdef inline Reason egress_copy(SwitchState *switch, PortState *in_port, PortState *out_port, Frame *frame) noexcept nogil:
     """One copy of `frame` into the tx burst of `out_port`, or why not."""
     cdef bint tagged = False
-    cdef uint16_t tci
+    cdef uint16_t tci = 0
     cdef Reason reason = egress_chain(switch, in_port, out_port, frame, &tagged)
     if reason != PASS:
         return reason
-    tci = vlan_tci(&out_port.vlan, frame, switch.fids)
+    if vs_unlikely(tagged):
+        tci = vlan_tci(&out_port.vlan, frame, switch.fids)
     egress_put(switch, out_port, frame, tci, tagged)
+    frame.n_copies += 1
     if vs_unlikely(out_port.features & (F_MAC_CHANGES_MONITOR | F_MIRRORS)):
         if out_port.features & F_MAC_CHANGES_MONITOR:
             counter_add(&out_port.counters.monitored[DROP_MAC_CHANGES], 1)

@@ -24,7 +24,7 @@ cdef inline Reason ingress_frame(SwitchState *switch, PortState *port, Frame *fr
     source = frame_source(frame)
     destination = frame_destination(frame)
     # A group source is never valid (IEEE 802.3 3.2.3); learning it would turn a group into one port.
-    if vs_unlikely(source >> 40 & 1):
+    if vs_unlikely(frame.header[6] & 1):
         return DROP_SOURCE_GROUP
     if vs_unlikely(source == 0):
         return DROP_SOURCE_ZERO
@@ -32,7 +32,7 @@ cdef inline Reason ingress_frame(SwitchState *switch, PortState *port, Frame *fr
         return DROP_BAD_OFFLOAD
     if vs_unlikely(frame_packet_length(frame) > port.frame_length_max):
         return DROP_OVERSIZE
-    if destination >> 40 & 1:
+    if vs_unlikely(frame.header[0] & 1):
         frame.flags |= FRAME_GROUP
     reason = ingress_chain(switch, port, frame, destination)
     fid = switch.fids[frame.vid & VID_MAX]           # the members of a private VLAN share what they learn

@@ -15,7 +15,7 @@ from dataplane.state cimport (
 )
 from dataplane.sys.compiler cimport counter_add, vs_likely, vs_unlikely
 from dataplane.tables.fdb cimport (
-    FDB_LEARNED, FDB_PINNED, FdbEntry, entry_is_old, fdb_find_hashed, fdb_hash, fdb_insert, fdb_prefetch, fdb_remove,
+    FDB_LEARNED, FDB_PINNED, Fdb, FdbBucket, FdbEntry, entry_is_old, fdb_find_from, fdb_insert, fdb_prefetch, fdb_remove,
 )
 
 
@@ -70,9 +70,9 @@ cdef inline Reason learn_moved(
     return PASS
 
 
-cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *frame, uint64_t hash) noexcept nogil:
+cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *frame, FdbBucket *bucket) noexcept nogil:
     """Learn, move or refresh the source of one frame, or say why it may not be where it is."""
-    cdef FdbEntry *entry = fdb_find_hashed(&switch.fdb, frame.source_key, hash)
+    cdef FdbEntry *entry = fdb_find_from(&switch.fdb, frame.source_key, bucket)
     cdef Reason reason = PASS
     cdef uint8_t kind
     # Nearly every frame ends here: the entry has been refreshed in this second already.  Writing every time would keep
@@ -109,14 +109,18 @@ cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *fra
 
 
 cdef inline void learn_burst(SwitchState *switch, PortState *in_port, Burst *burst) noexcept nogil:
-    cdef uint64_t hashes[BURST_MAX]
+    cdef FdbBucket *buckets[BURST_MAX]
+    cdef Frame *frames[BURST_MAX]
+    cdef Frame *frame
     cdef PortState *port = teaming_home(switch, in_port)
+    cdef Fdb fdb = switch.fdb                        # a copy: no store can change it, so it stays in registers
     cdef uint64_t last = port.last_source_key if port.last_source_s == switch.now_s else 0
-    cdef uint32_t i
+    cdef uint32_t i, n = 0
     for i in range(burst.n):
-        if burst.frames[i].reason == PASS and burst.frames[i].source_key != last:
-            hashes[i] = fdb_hash(&switch.fdb, burst.frames[i].source_key)
-            fdb_prefetch(&switch.fdb, hashes[i])
-    for i in range(burst.n):
-        if burst.frames[i].reason == PASS and burst.frames[i].source_key != last:
-            burst.frames[i].reason = learn_source(switch, port, &burst.frames[i], hashes[i])
+        frame = &burst.frames[i]
+        if frame.reason == PASS and frame.source_key != last:
+            frames[n] = frame
+            buckets[n] = fdb_prefetch(&fdb, frame.source_key)
+            n += 1
+    for i in range(n):
+        frames[i].reason = learn_source(switch, port, frames[i], buckets[i])

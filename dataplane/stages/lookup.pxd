@@ -9,7 +9,8 @@ from dataplane.frames.frame cimport BURST_MAX, FRAME_GROUP, FRAME_UNKNOWN, PORT_
 from dataplane.policies.chain cimport unknown_chain
 from dataplane.reasons cimport PASS
 from dataplane.state cimport UNKNOWN_FLOOD, PortState, SwitchState
-from dataplane.tables.fdb cimport FdbEntry, entry_is_old, fdb_find_hashed, fdb_hash, fdb_prefetch
+from dataplane.sys.compiler cimport vs_unlikely
+from dataplane.tables.fdb cimport Fdb, FdbBucket, FdbEntry, entry_is_old, fdb_find_from, fdb_prefetch
 
 
 cdef inline void lookup_unknown(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
@@ -21,25 +22,37 @@ cdef inline void lookup_unknown(SwitchState *switch, PortState *port, Frame *fra
 
 
 cdef inline void lookup_burst(SwitchState *switch, PortState *port, Burst *burst) noexcept nogil:
-    cdef uint64_t hashes[BURST_MAX]
-    cdef uint32_t i
+    cdef FdbBucket *buckets[BURST_MAX]
+    cdef FdbBucket *bucket = NULL
+    cdef Fdb fdb = switch.fdb                        # a copy: no store can change it, so it stays in registers
+    cdef uint32_t i, now_s = switch.now_s, n = burst.n
+    cdef uint64_t last = 0                           # most bursts are for one station; it is looked for once
+    cdef uint16_t last_port = PORT_FLOOD
     cdef Frame *frame
     cdef FdbEntry *entry
-    for i in range(burst.n):
+    for i in range(n):
         frame = &burst.frames[i]
         if frame.reason != PASS:
             continue
-        hashes[i] = fdb_hash(&switch.fdb, frame.destination_key)
-        fdb_prefetch(&switch.fdb, hashes[i])
-    for i in range(burst.n):
+        if frame.destination_key != last:
+            last = frame.destination_key
+            bucket = fdb_prefetch(&fdb, last)
+        buckets[i] = bucket
+    last = 0
+    for i in range(n):
         frame = &burst.frames[i]
         if frame.reason != PASS:
             continue
-        if frame.flags & FRAME_GROUP:
+        if frame.destination_key == last:
+            frame.out_port = last_port
+            continue
+        if vs_unlikely(frame.flags & FRAME_GROUP):
             frame.out_port = PORT_FLOOD
             continue
-        entry = fdb_find_hashed(&switch.fdb, frame.destination_key, hashes[i])
-        if entry == NULL or entry_is_old(&switch.fdb, entry, switch.now_s):
+        entry = fdb_find_from(&fdb, frame.destination_key, buckets[i])
+        if vs_unlikely(entry == NULL) or entry_is_old(&fdb, entry, now_s):
             lookup_unknown(switch, port, frame)
-        else:
-            frame.out_port = entry.port
+            continue
+        last = frame.destination_key
+        last_port = entry.port
+        frame.out_port = last_port

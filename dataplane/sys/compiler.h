@@ -103,7 +103,7 @@ static inline void store_be16(uint8_t *to, uint16_t value)
  * into an arithmetic progression of places, and one in thirty secrets then crowds them into a few. */
 static inline uint64_t hash_keyed(uint64_t key, uint64_t secret0, uint64_t secret1)
 {
-    __uint128_t product = (__uint128_t)(key ^ secret0) * (secret1 | 1);
+    __uint128_t product = (__uint128_t)(key ^ secret0) * secret1;
     product = (__uint128_t)((uint64_t)product ^ secret1) * ((uint64_t)(product >> 64) ^ secret0);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }

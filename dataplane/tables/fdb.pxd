@@ -10,7 +10,7 @@ process (a memfd), so entries hold indices, never pointers.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from dataplane.sys.compiler cimport hash_keyed, prefetch_read, vs_likely
+from dataplane.sys.compiler cimport hash_keyed, prefetch_read, vs_likely, vs_unlikely
 
 cdef enum:
     FDB_WAYS = 4
@@ -49,8 +49,11 @@ cdef inline uint64_t fdb_hash(const Fdb *fdb, uint64_t key) noexcept nogil:
     return hash_keyed(key, fdb.secret0, fdb.secret1)
 
 
-cdef inline void fdb_prefetch(const Fdb *fdb, uint64_t hash) noexcept nogil:
-    prefetch_read(&fdb.buckets[hash & fdb.mask])
+cdef inline FdbBucket *fdb_prefetch(const Fdb *fdb, uint64_t key) noexcept nogil:
+    """The bucket to look into first for `key`, on its way into the cache."""
+    cdef FdbBucket *bucket = &fdb.buckets[fdb_hash(fdb, key) & fdb.mask]
+    prefetch_read(bucket)
+    return bucket
 
 
 cdef inline bint entry_is_old(const Fdb *fdb, const FdbEntry *entry, uint32_t now_s) noexcept nogil:
@@ -62,23 +65,24 @@ cdef inline FdbEntry *bucket_find(FdbBucket *bucket, uint64_t key) noexcept nogi
     """The entry of `key` in one bucket, or NULL.  Its place is computed, not branched on: it is as good as random, and
     a mispredicted branch costs more than the four comparisons."""
     cdef FdbEntry *entry = &bucket.entries[
-        <uint32_t>(bucket.entries[1].key == key)
-        | <uint32_t>(bucket.entries[2].key == key) << 1
-        | <uint32_t>(bucket.entries[3].key == key) * 3
+        <uint64_t>(bucket.entries[1].key == key)
+        + 2 * <uint64_t>(bucket.entries[2].key == key)
+        + <uint64_t>(bucket.entries[3].key == key)
+        + 2 * <uint64_t>(bucket.entries[3].key == key)
     ]
     return entry if vs_likely(entry.key == key) else NULL
 
 
-cdef inline FdbEntry *fdb_find_hashed(Fdb *fdb, uint64_t key, uint64_t hash) noexcept nogil:
-    """The entry of `key`, aged or not, or NULL; `hash` is fdb_hash of it."""
-    cdef FdbEntry *entry = bucket_find(&fdb.buckets[hash & fdb.mask], key)
-    if entry == NULL:
-        entry = bucket_find(&fdb.buckets[(hash >> 32) & fdb.mask], key)
+cdef inline FdbEntry *fdb_find_from(const Fdb *fdb, uint64_t key, FdbBucket *bucket) noexcept nogil:
+    """The entry of `key`, aged or not, or NULL; `bucket` is what fdb_prefetch has answered."""
+    cdef FdbEntry *entry = bucket_find(bucket, key)
+    if vs_unlikely(entry == NULL):
+        entry = bucket_find(&fdb.buckets[(fdb_hash(fdb, key) >> 32) & fdb.mask], key)
     return entry
 
 
-cdef inline FdbEntry *fdb_find(Fdb *fdb, uint64_t key) noexcept nogil:
-    return fdb_find_hashed(fdb, key, fdb_hash(fdb, key))
+cdef inline FdbEntry *fdb_find(const Fdb *fdb, uint64_t key) noexcept nogil:
+    return fdb_find_from(fdb, key, fdb_prefetch(fdb, key))
 
 
 cdef inline FdbEntry *bucket_room(FdbBucket *bucket) noexcept nogil:
