@@ -343,16 +343,25 @@ def test_d8_a_header_that_contradicts_its_frame(switch, vnet):
     assert len(switch["y"].frames()) == 1
 
 
-@pytest.mark.parametrize("vnet", [
-    (1, 0, 0, 0, 34, 16), (1, 1, 54, 100, 34, 16), (0, 1, 54, 100, 34, 16), (1, 0x81, 54, 100, 34, 16),
-])
-def test_d8_an_offload_that_was_not_negotiated(switch, guest, vnet):
-    guest.post(8)
+@pytest.mark.parametrize("vnet", [(1, 1, 54, 100, 34, 16), (0, 1, 54, 100, 34, 16), (1, 0x81, 54, 100, 34, 16)])
+def test_d8_an_offload_that_was_not_negotiated(switch, vnet):
+    """A checksum was negotiated, segmentation was not."""
+    guest = switch.guest("a", features=FEATURES | {Feature.CSUM})
     guest.send(ipv4_tcp(), vnet=vnet)
-    guest.send(ipv4_tcp())
+    guest.send(ipv4_tcp(), vnet=(1, 0, 0, 0, 34, 16))
     switch.run()
     assert switch.drops("a") == {"bad_offload": 1}
     assert len(switch["y"].frames()) == 1
+
+
+@pytest.mark.parametrize("vnet", [(1, 0, 0, 0, 34, 16), (1, 1, 54, 100, 34, 16), (0, 1, 54, 100, 34, 16), (255,) * 6])
+def test_d8_a_guest_without_offloads_cannot_claim_one(switch, vnet):
+    """Its headers are not read at all: the frame goes on as it is."""
+    guest = switch.guest("a")
+    switch.guest("b", features=FEATURES | OFFLOADS)
+    guest.send(ipv4_tcp(), vnet=vnet)
+    switch.run()
+    assert switch["b"].receive() == [(ipv4_tcp(), (0, 0, 0, 0, 0, 0, 1))]
 
 
 @pytest.mark.parametrize("claimed", [0, 1, 13, 54, 255, 65_535])

@@ -7,7 +7,7 @@ whether the guest may claim such a thing at all (virtio 1.2, 5.1.6.2).
 
 from libc.errno cimport EPROTO
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from dataplane.frames.frame cimport (
     BURST_BYTES_MAX, BURST_MAX, FRAME_MAX, HEADER_LINE, Burst, Frame, Segment, frame_begin, frame_borrow, frame_take_tag_off,
@@ -66,7 +66,10 @@ cdef inline void frame_from_chain(VhostDevice *device, Burst *burst, Segment *pi
     frame.length = <uint32_t>(chain.octets - header_octets) if chain.octets < FRAME_MAX + header_octets else FRAME_MAX
     private = frame.length if frame.length < HEADER_LINE else HEADER_LINE
     if vs_likely(piece.length >= header_octets + private and private >= 16):
-        guest_copy(&vnet, piece.data, sizeof(virtio_net_hdr))
+        if device.guest_sends:
+            guest_copy(&vnet, piece.data, sizeof(virtio_net_hdr))
+        else:                                        # then it says nothing, and may lie in a line of its own
+            memset(&vnet, 0, sizeof(virtio_net_hdr))
         if private == HEADER_LINE:
             guest_copy_line(frame.header, piece.data + header_octets)
         else:

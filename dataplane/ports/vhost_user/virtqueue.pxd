@@ -29,6 +29,7 @@ cdef enum:
     WINDOW_MAX = 64              # chains taken at once: a burst
     PIECES_MAX = 2048            # of one window
     WINDOW_PIECES = 1024         # a window ends once it has so many: many descriptors may not cost more than many frames
+    NEAR_OCTETS = 76             # of a buffer, that are asked for ahead: offload header and first line of the frame
     CHAIN_OCTETS_MAX = 65600     # a frame and its header; what a chain has beyond is not looked at
 
 cdef enum:                       # Virtqueue.fault; faults.py has a sentence for each
@@ -159,6 +160,7 @@ cdef inline uint32_t virtqueue_take(
     """Fill the window with at most `n_wanted` chains; how many.  With 0, `fault` says whether the first one was bad."""
     cdef uint32_t i, n
     cdef uint8_t walked, fault = FAULT_NONE
+    cdef const uint8_t *buffer
     virtqueue_rewind(queue)
     queue.n_pieces = 0
     n = virtqueue_waiting(queue)
@@ -183,10 +185,13 @@ cdef inline uint32_t virtqueue_take(
             fault = walked
             n = i
             break
+        buffer = queue.pieces[queue.window[i].first_piece].data
         if writable:
-            prefetch_write(queue.pieces[queue.window[i].first_piece].data)
+            prefetch_write(buffer)
+            prefetch_write(buffer + NEAR_OCTETS - 1)
         else:
-            prefetch_read(queue.pieces[queue.window[i].first_piece].data)
+            prefetch_read(buffer)
+            prefetch_read(buffer + NEAR_OCTETS - 1)
     # What comes before a bad chain is served first; then the bad one is the first of the next window.
     if vs_unlikely(n == 0):
         queue.fault = fault
