@@ -92,7 +92,7 @@ def test_r2_r3_only_plain_files_in_memory(switch, guest, tmp_path):
     wrong = [on_disk, os.open("/dev/zero", os.O_RDWR), *os.pipe(), os.eventfd(0), os.open("/", os.O_RDONLY)]
     backend = switch.backends["a"]
     for unsealed in (False, True):
-        backend.unsealed = unsealed
+        backend.memory.unsealed = unsealed
         for fd in wrong:
             assert not shares(guest, [RIGHT], [fd])
         assert shares(guest, [RIGHT])

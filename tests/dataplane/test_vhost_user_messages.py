@@ -151,7 +151,7 @@ def test_m3_none_in_the_middle_of_a_message(switch, guest):
 def test_m3_received_descriptors_are_closed_on_exec(switch, guest):
     guest.start_ring(0)
     backend = switch.backends["a"]
-    held = [backend.rings[0].kick, backend.rings[0].call, backend.memory[0].fd]
+    held = [backend.rings[0].kick, backend.rings[0].call, backend.memory.regions[0].fd]
     assert not any(os.get_inheritable(fd) for fd in held)
 
 

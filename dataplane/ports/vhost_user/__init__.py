@@ -2,7 +2,9 @@
 
     protocol.py       what a front-end may say: one table, one validator
     connection.py     its socket: partial messages, deadlines, a budget
-    backend.py        what we do about it: features, memory, rings
+    backend.py        its requests, one at a time; the record that a successor goes on with
+    memory_table.py   the memory that it shares, and which files are fit for that
+    rings.py          its rings: described, started, enabled, stopped
     port.pyx          the driver: owns mappings and queues, changes them between two bursts
     device.pxd        the device as the worker sees it; guest_tx.pxd and guest_rx.pxd are its two directions
     virtqueue.pxd     the one walker of descriptors; guest_memory.pxd says what an address means

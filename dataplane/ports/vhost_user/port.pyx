@@ -187,7 +187,7 @@ cdef class VhostUserPort(Port):
         self.poll_fd = self.vhost.kicks_fd
         self.fds = list(fds)
 
-    # What backend.py asks for.
+    # What memory_table.py and rings.py ask for.
 
     def set_features(self, features):
         """What the guest has acknowledged; no queue runs."""

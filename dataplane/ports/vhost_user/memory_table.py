@@ -1,0 +1,86 @@
+"""The memory that a front-end shares: which files are fit for it, and whose descriptors are kept.
+
+Memory stays for as long as it is mapped, or it is refused: a plain file that lies in memory, long enough, and sealed so
+that nobody can shorten it under the worker's hands.  The port maps it; here is what must outlive the message.
+
+Threads: the main thread.  The worker has taken a new table, and let go of the old one, before the next line runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+from dataplane.ports.vhost_user.port import is_memory_file
+from dataplane.ports.vhost_user.protocol import MemoryRegion, RefusedError, Ring, check_regions
+
+
+class MemoryTable:
+    """What `port` has mapped of its guest.  `unsealed` accepts memory that the front-end could truncate."""
+
+    def __init__(self, port: Any, *, unsealed: bool) -> None:
+        self.port = port
+        self.unsealed = unsealed
+        self.regions: list[MemoryRegion] = []        # with fds of ours
+
+    def __bool__(self) -> bool:
+        return bool(self.regions)
+
+    def replace(self, regions: list[MemoryRegion], fds: list[int], running: Mapping[int, Ring]) -> None:
+        """Map `regions`, whose files are the first of `fds`; the rings that run move along.  Takes them out of `fds`, if it is
+        not refused."""
+        if len(fds) < len(regions):
+            raise RefusedError(f"{len(regions)} memory regions with {len(fds)} file descriptors")
+        for region, fd in zip(regions, fds, strict=False):
+            region.fd = fd
+            self._check_file(region)
+        self.port.set_memory(regions, running)
+        del fds[:len(regions)]
+        self._close()
+        self.regions = regions
+
+    def forget(self) -> None:
+        """Unmap all of it; no ring runs.  Harmless the second time."""
+        self.port.drop_memory()
+        self._close()
+
+    # State that a successor needs.
+
+    def record(self) -> tuple[list[list[int]], list[int]]:
+        """The regions, and their borrowed fds."""
+        numbers = [[region.guest_address, region.octets, region.user_address, region.offset] for region in self.regions]
+        return numbers, [region.fd for region in self.regions]
+
+    def restore(self, record: list[list[int]], fds: list[int]) -> None:
+        """Take over a predecessor's regions, whose files are the first of `fds`, and take these out."""
+        if record:
+            regions = [MemoryRegion(*map(int, numbers)) for numbers in record]
+            check_regions(regions)
+            self.replace(regions, fds, {})
+
+    # Inside.
+
+    def _check_file(self, region: MemoryRegion) -> None:
+        status = os.fstat(region.fd)
+        if not stat.S_ISREG(status.st_mode) or not is_memory_file(region.fd):
+            raise RefusedError("memory in a file that does not lie in memory")
+        if status.st_size < region.offset + region.octets:
+            raise RefusedError("a memory region beyond the end of its file")
+        if not self.unsealed and not is_sealed(region.fd):
+            raise RefusedError("memory that its owner could truncate; QEMU's memory-backend-memfd seals it "
+                               "(or say `unsealed: accept` under the port's `socket`)")
+
+    def _close(self) -> None:
+        for region in self.regions:
+            os.close(region.fd)
+        self.regions = []
+
+
+def is_sealed(fd: int) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK)
+    return False
