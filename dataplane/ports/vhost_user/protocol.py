@@ -203,7 +203,7 @@ def read_payload(request: Request, payload: bytes, n_fds: int, protocol_features
 
 def check_index(index: int) -> None:
     """The whole number, not its low bits: a ring is known by all of it."""
-    if index >= QUEUES_MAX:
+    if not 0 <= index < QUEUES_MAX:
         raise RefusedError(f"queue {index} of {QUEUES_MAX}")
 
 
@@ -214,7 +214,7 @@ def check_ring(size: int) -> None:
 
 def _read_memory(payload: bytes, n_fds: int) -> list[MemoryRegion]:
     n, _ = struct.unpack_from("=2I", payload)
-    if not 1 <= n <= REGIONS_MAX or len(payload) != 8 + n * REGION.size:
+    if len(payload) != 8 + n * REGION.size:
         raise RefusedError(f"{n} memory regions in {len(payload)} octets")
     if n_fds != n:
         raise RefusedError(f"{n} memory regions with {n_fds} file descriptors")
@@ -224,12 +224,14 @@ def _read_memory(payload: bytes, n_fds: int) -> list[MemoryRegion]:
 
 
 def check_regions(regions: list[MemoryRegion]) -> None:
-    """Every region lies in its address spaces and file, on whole pages, and on no other region."""
+    """No more regions than a table has, each in its address spaces and file, on whole pages, and on no other region."""
+    if not 1 <= len(regions) <= REGIONS_MAX:
+        raise RefusedError(f"{len(regions)} memory regions")
     for region in regions:
-        if region.octets == 0 or region.octets % PAGE:
+        if region.octets <= 0 or region.octets % PAGE:
             raise RefusedError(f"a memory region of {region.octets} octets")
         for start in (region.guest_address, region.user_address, region.offset):
-            if start + region.octets > ADDRESS_MAX or start % PAGE:
+            if start < 0 or start + region.octets > ADDRESS_MAX or start % PAGE:
                 raise RefusedError(f"a memory region at {start:#x}")
         if region.offset + region.octets > 1 << 63:
             raise RefusedError("a memory region beyond the end of any file")
