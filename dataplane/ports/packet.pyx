@@ -27,6 +27,7 @@ from dataplane.sys.socket cimport (
 cdef enum:
     RX_ROOM = 65664              # octets for what follows the header line of one frame, in whole lines
     CONTROL_ROOM = 64            # CMSG_SPACE(sizeof(tpacket_auxdata)) is 40
+    REFUSALS_MAX = 4             # in a row: the device is full, and not only deaf to some frames (TUNSETTXFILTER)
 
 cdef struct PacketDevice:
     int fd
@@ -95,7 +96,7 @@ cdef int packet_rx_burst(void *self, Burst *burst) noexcept nogil:
 
 cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
     cdef PacketDevice *device = <PacketDevice *>self
-    cdef uint32_t i, done = 0
+    cdef uint32_t i, n_gone, done = 0, n_refused = 0
     cdef int sent
     for i in range(n):
         device.tx_messages[i].msg_hdr.msg_iov = device.tx[i].parts
@@ -104,12 +105,19 @@ cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
         sent = sendmmsg(device.fd, device.tx_messages + done, n - done, MSG_DONTWAIT)
         if sent > 0:
             done += <uint32_t>sent
+            n_refused = 0
             continue
         if errno == EAGAIN or errno == EINTR:
             break
-        if errno == ENOBUFS:                         # the queue of the device behind the socket is full
-            copies[done].reason = DROP_TX_QUEUE_FULL
-        elif errno == EMSGSIZE:
+        if errno == ENOBUFS:                         # the device behind the socket is full
+            n_refused += 1
+            # A guest that reads too slowly must not cost a call for each frame.
+            n_gone = 1 if n_refused < REFUSALS_MAX else n - done
+            for i in range(done, done + n_gone):
+                copies[i].reason = DROP_TX_QUEUE_FULL
+            done += n_gone
+            continue
+        if errno == EMSGSIZE:
             copies[done].reason = DROP_OVERSIZE
         elif errno == ENETDOWN or errno == EINVAL:
             copies[done].reason = DROP_TX_ERROR

@@ -128,6 +128,36 @@ def test_an_adopted_tap_is_released_and_stays(scratch):
     assert host.observe(scratch.name)["tap7"] == before
 
 
+def discipline(scratch, interface: str) -> str:
+    """The one at the root of an interface."""
+    return scratch.tc(f"qdisc show dev {interface} root").split()[1]
+
+
+def test_a_guests_tap_has_nothing_before_it_that_hides_when_it_is_full(scratch):
+    scratch.ip("tuntap add tap7 mode tap user 65534")
+    scratch.ip("tuntap add tap8 mode tap user 65534")
+    scratch.tc("qdisc add dev tap8 root pfifo limit 5")
+    for name in ("tap7", "tap8"):
+        scratch.ip(f"link set {name} up")            # one that is down has none to be seen
+    default = discipline(scratch, "tap7")
+    steps = [TapCreate("lab", "", name="tap1", alias="vswitch:lab:one.eth0", owner="root", namespace=scratch.name),
+             TapCreate("lab", "", name="tap4", alias="vswitch:lab:four.eth0", owner="root", queues=4, namespace=scratch.name),
+             TapAdopt("lab", "", name="tap7", alias="vswitch:lab:seven.eth0", namespace=scratch.name),
+             TapAdopt("lab", "", name="tap8", alias="vswitch:lab:eight.eth0", namespace=scratch.name),
+             TunCreate("lab", "", name="mgmt0", alias="vswitch:lab:host.mgmt", namespace=scratch.name)]
+    for step in steps:
+        host.perform(step)
+        host.perform(Shield("lab", "", name=step.name, namespace=scratch.name))
+    for name in ("tap1", "tap4", "tap7"):
+        assert discipline(scratch, name) == "noqueue"
+    # What somebody has chosen stays; and a host that sends too much waits.
+    assert discipline(scratch, "tap8") == "pfifo"
+    assert discipline(scratch, "mgmt0") == default != "noqueue"
+    for step in steps:
+        take_back(step)
+    assert (discipline(scratch, "tap7"), discipline(scratch, "tap8")) == (default, "pfifo")
+
+
 def test_a_host_port_has_its_addresses_and_routes(scratch):
     step = TunCreate("lab", "", name="mgmt0", alias="vswitch:lab:host.mgmt", mac="02:00:00:00:00:77",
                      addresses=("10.7.0.1/24", "fd07::1/64"), routes=(("10.8.0.0/16", "10.7.0.254"),), namespace=scratch.name)

@@ -329,6 +329,25 @@ def test_the_kernel_behind_a_tun_port_sums_what_it_passes_on(switch, scratch):
     peer.close()
 
 
+def test_a_tap_that_its_guest_does_not_read_says_that_it_is_full(switch, scratch):
+    """Each frame is in the TAP or has its reason; none is lost in silence, and few cost a system call that fails."""
+    peer = PacketPeer(switch, scratch)
+    peer.attach()
+    switch.port("m")
+    frames = numbered(4096)
+    for start in range(0, 4096, 64):
+        switch.send("m", *frames[start : start + 64])
+    received = peer.receive_waiting()
+    count = switch.core.counters("x")
+    assert received == frames[: len(received)]
+    assert 0 < len(received) == count["tx_frames"] == 4096 - switch.tx_drops("x")["tx_queue_full"]
+    assert 0 < peer.n_lost() < 8 * 64                # refused by the kernel; the rest has not been tried
+    switch.send("m", *frames[:64])                   # the control: what is read has room again
+    assert peer.receive_all(64) == frames[:64]
+    assert switch.tx_drops("x")["tx_queue_full"] == 4096 - len(received)
+    peer.close()
+
+
 # A guest that goes and comes back is not an error; its TAP stays.
 
 def test_frames_to_an_unplugged_tap_are_no_errors_and_flow_again_after(switch, scratch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pwd
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame
+from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB, TWO, assert_frames_flow, two_guests
 
 pytestmark = pytest.mark.netns
@@ -87,6 +89,23 @@ def heard(two, tap: str) -> list[bytes]:
     while octets := two.receive(tap, 0.3):
         found.append(octets)
     return found
+
+
+def test_a_guest_that_does_not_read_its_tap_shows_with_a_reason():
+    with two_guests() as two:
+        assert_frames_flow(two)
+        assert two.port("bob.eth0")["tx_drops"] == 0
+        for _ in range(2000):
+            two.send(ALICE, frame(B, A))
+        eventually(lambda: sum(two.port("bob.eth0")[key] for key in ("tx_packets", "tx_drops")) == 2001)
+        lost = two.port("bob.eth0")["tx_drops"]
+        shown = {(row["port"], row["direction"], row["reason"], row["count"])
+                 for row in json.loads(two.vswitch("show", "drops", "-o", "json").stdout)}
+        assert shown == {("alice.eth0", "ingress", "tx_queue_full", lost), ("bob.eth0", "egress", "tx_queue_full", lost)}
+        assert lost == 2000 - len(heard(two, BOB)) > 0
+        two.send(ALICE, frame(B, A))                 # the control: what is read has room again
+        assert two.receive(BOB) == frame(B, A)
+        assert two.port("bob.eth0")["tx_drops"] == lost
 
 
 def test_a_misspelt_name_is_shown_as_foreign():

@@ -160,8 +160,8 @@ class PacketPeer(Peer):
             return None
 
     def stall(self) -> None:
-        """A full TAP drops frames and tells nobody; a slow queue before it is what the sender notices."""
-        self.scratch.tc(f"qdisc add dev {INTERFACE} root tbf rate 800kbit burst 2kb limit 20mb")
+        """A full TAP refuses frames for good; a slow queue before it makes the sender wait."""
+        self.scratch.tc(f"qdisc replace dev {INTERFACE} root tbf rate 800kbit burst 2kb limit 20mb")
 
     def resume(self) -> None:
         self.scratch.tc(f"qdisc change dev {INTERFACE} root tbf rate 80mbit burst 20kb limit 20mb")

@@ -22,7 +22,8 @@ SIOCGIWNAME = 0x8B01
 
 
 def take(name: str, mark: str, mtu: int) -> None:
-    """Mark an interface as ours, with what it was like, and make it fit: MTU at least `mtu`, no LRO."""
+    """Mark an interface as ours, with what it was like, and make it fit: MTU at least `mtu`, no LRO, a TAP that says
+    when it is full."""
     link = _find(name)
     before = (f"mtu={link.mtu},up={int(link.up)},no_ipv6={int(shield.ipv6_is_disabled(name))},lro={int(_has_lro(name))},"
               f"alias={link.alias}")
@@ -31,6 +32,8 @@ def take(name: str, mark: str, mtu: int) -> None:
         if link.mtu < mtu:
             netlink.set_link(name, mtu=mtu)
         _set_lro(name, False)
+        if link.tun:
+            netlink.drop_queueing(name)
     except HostError:
         release(name)
         raise
@@ -45,6 +48,8 @@ def release(name: str) -> None:
     if int(before["mtu"]) != link.mtu:
         netlink.set_link(name, mtu=int(before["mtu"]))
     _set_lro(name, before["lro"] == "1")
+    if link.tun:
+        netlink.restore_queueing(name)
     shield.disable_ipv6(name, before["no_ipv6"] == "1")
     netlink.set_link(name, state="up" if before["up"] == "1" else "down")
     netlink.set_link(name, ifalias=alias)

@@ -23,6 +23,8 @@ IFA_F_NODAD = 2
 SCOPE_LINK = 253                   # rt_scope_t: an address that the kernel made for the link alone
 TABLE_MAIN, RTN_UNICAST, RTPROT_KERNEL, RTPROT_RA = 254, 1, 2, 9     # linux/rtnetlink.h
 IFF_UP = 1
+ROOT = 0xFFFFFFFF                  # TC_H_ROOT: where a device's queueing discipline hangs
+OURS = 0x76730000                  # the number of the one that we hang there ("vs"); the kernel's default has none
 CLSACT_MINOR = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}
 
 
@@ -156,6 +158,27 @@ def set_route(name: str, target: str, gateway: str) -> None:
     index = index_of(name)
     with asking(f"set a route to {target} through {gateway} by {name}") as ipr:
         ipr.route("replace", dst=target, gateway=gateway, oif=index)
+
+
+def drop_queueing(name: str) -> None:
+    """Have a device that is full refuse a frame at once: whoever sends is told.  A discipline that somebody has chosen stays."""
+    index = index_of(name)
+    with asking(f"take the queueing discipline off {name}") as ipr:
+        if not any(_root_disciplines(ipr, index)):
+            ipr.tc("replace", "noqueue", index=index, parent=ROOT, handle=OURS)
+
+
+def restore_queueing(name: str) -> None:
+    """Undo `drop_queueing`: the kernel's default again."""
+    index = index_of(name)
+    with asking(f"give {name} its queueing discipline back") as ipr:
+        if OURS in _root_disciplines(ipr, index):
+            ipr.tc("del", index=index, parent=ROOT)
+
+
+def _root_disciplines(ipr: IPRoute, index: int) -> list[int]:
+    """The number at the root of a device, 0 for the kernel's default."""
+    return [message["handle"] for message in ipr.get_qdiscs(index=index) if message["parent"] == ROOT]
 
 
 def add_clsact(name: str) -> None:

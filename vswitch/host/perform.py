@@ -76,7 +76,7 @@ def _tap_delete(step: TapDelete) -> None:
 
 
 def _tun_create(step: TunCreate) -> None:
-    taps.create(step.name, step.alias, step.mtu, owner="root", mac=step.mac)
+    taps.create(step.name, step.alias, step.mtu, owner="root", mac=step.mac, is_guests=False)
     try:
         netlink.set_addresses(step.name, (), step.addresses)
         netlink.set_link(step.name, state="up")

@@ -20,12 +20,17 @@ USO = 0x20 | 0x40                  # TUN_F_USO4, TUN_F_USO6: since Linux 6.2
 
 
 def create(name: str, alias: str, mtu: int, *, owner: str | None = None, group: str | None = None, queues: int = 1,
-           mac: str = "") -> None:
-    """Make a persistent TAP, down, marked with `alias`; nothing stays when a part of it fails."""
+           mac: str = "", is_guests: bool = True) -> None:
+    """Make a persistent TAP, down, marked with `alias`; nothing stays when a part of it fails.
+
+    One that a guest reads tells the switch when it is full; at a host port's it is the host that sends, and waits instead.
+    """
     fd = _open(name, IFF_TUN_EXCL | (IFF_MULTI_QUEUE if queues > 1 else 0))
     try:
         # The mark before the persistence: a TAP that outlives us unmarked would be nobody's for ever.
         netlink.set_link(name, ifalias=alias, mtu=mtu, **({"address": mac} if mac else {}))
+        if is_guests:
+            netlink.drop_queueing(name)
         if owner is not None:
             _control(fd, name, "TUNSETOWNER", TUNSETOWNER, user_number(owner))
         if group is not None:
