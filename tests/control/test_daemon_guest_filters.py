@@ -83,7 +83,7 @@ def test_a_qemu_that_ends_says_nothing_any_more_and_its_successor_is_found(watch
 def test_a_successor_of_the_data_plane_knows_it_too(watched):
     watched.qemu.set_mac("nic0", OTHER)
     watched.is_told(OTHER)
-    watched.one.plane._process.end()
+    watched.one.plane._life.process.end()
     eventually(lambda: watched.one.plane.n_restarts == 1)
     watched.is_told(OTHER)
 

@@ -17,8 +17,9 @@ from typing import Any
 from dataplane.messages import PORT_DEFAULTS, PORTS_MAX
 from vswitch.daemon.attached import AttachedPort, Guest
 from vswitch.daemon.connection import Connection, Reply
+from vswitch.daemon.life import check_version
 from vswitch.daemon.places import Places
-from vswitch.daemon.plane import Plane, check_version
+from vswitch.daemon.plane import Plane
 from vswitch.daemon.process import Process, forget
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError

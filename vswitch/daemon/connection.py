@@ -4,7 +4,7 @@ What arrives is foreign input: a data plane parses the frames of guests and may 
 matched by its id; whatever is not a reply to the request at hand is an event, or is late, and its file descriptors
 are closed, or with an event its taker's.
 
-Threads: one at a time; `Dataplane` holds the lock.
+Threads: one at a time; `Plane` holds the lock.
 """
 
 from __future__ import annotations
