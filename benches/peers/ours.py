@@ -15,7 +15,7 @@ from vswitch.daemon.plane import Plane
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.host import netlink, shield, sockets, taps
 from vswitch.host.namespaces import inside
-from vswitch.plan.steps import PortAdd, SwitchStart, SwitchStop
+from vswitch.plan.switch_steps import PortAdd, SwitchStart, SwitchStop
 
 TOPOLOGY, SWITCH = "bench", "s1"
 _numbers = itertools.count()

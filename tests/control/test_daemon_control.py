@@ -12,7 +12,7 @@ from vswitch.daemon.daemon import Daemon
 from vswitch.daemon.places import Places
 from vswitch.errors import HostError, PartlyAppliedError, RefusedError, UsageError
 from vswitch.plan import Interface
-from vswitch.plan.steps import Shield, TapDelete, UplinkTake
+from vswitch.plan.interface_steps import Shield, TapDelete, UplinkTake
 from vswitch.plan.wanted import Wish
 
 TWO = f"""\

@@ -11,7 +11,7 @@ from tests.support.planes import eventually, supervised
 from vswitch.daemon import adopt, metrics, views
 from vswitch.daemon.events import KEPT_MAX, LINES_MAX, WORDS, Events
 from vswitch.daemon.supervisor import Supervisor
-from vswitch.plan.steps import PortSet
+from vswitch.plan.switch_steps import PortSet
 
 MAC = "52:54:00:00:00:01"
 PORTS = {name: {**PORT_DEFAULTS, "name": name, "guest": name.split(".")[0]} for name in ("a.x", "a.y", "b.x")}

@@ -11,7 +11,7 @@ from tests.support.planes import eventually, supervised
 from vswitch.daemon import guest_filters, qmp
 from vswitch.daemon.guest_filters import GuestFilters, Matching
 from vswitch.daemon.qmp import Adapter
-from vswitch.plan.steps import PortSet
+from vswitch.plan.switch_steps import PortSet
 
 OWN, OTHER, THIRD = "52:54:00:00:00:01", "52:54:00:00:00:02", "52:54:00:00:00:03"
 

@@ -14,7 +14,7 @@ from tests.support.guest import Guest
 from tests.support.planes import eventually, n_fds, supervised
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.host import vhost_sockets
-from vswitch.plan.steps import PortAdd, PortRemove, SwitchStart, SwitchStop
+from vswitch.plan.switch_steps import PortAdd, PortRemove, SwitchStart, SwitchStop
 
 
 class World:

@@ -14,7 +14,7 @@ from vswitch.daemon import adopt, views
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import DataplaneError
-from vswitch.plan.steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart
 
 
 @pytest.fixture

@@ -8,18 +8,9 @@ from tests.support.fake_machine import FakeMachine, host_of
 from vswitch import reconcile
 from vswitch.errors import HostError, PartlyAppliedError, RefusedError, TopologyError
 from vswitch.plan import Interface, plan, undo
-from vswitch.plan.steps import (
-    OPPOSITE,
-    InterfaceSet,
-    PortAdd,
-    PortRemove,
-    PortSet,
-    Shield,
-    SwitchSet,
-    TapCreate,
-    TapDelete,
-    UplinkTake,
-)
+from vswitch.plan.interface_steps import InterfaceSet, Shield, TapCreate, TapDelete, UplinkTake
+from vswitch.plan.opposites import OPPOSITE
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 

@@ -15,7 +15,9 @@ from vswitch.errors import HostError, RefusedError
 from vswitch.host.namespaces import inside
 from vswitch.host.sockets import open_packet
 from vswitch.plan import owner_of, undo
-from vswitch.plan.steps import InterfaceSet, PortAdd, Shield, Step, TapAdopt, TapCreate, TunCreate, UplinkTake
+from vswitch.plan.interface_steps import InterfaceSet, Shield, TapAdopt, TapCreate, TunCreate, UplinkTake
+from vswitch.plan.steps import Step
+from vswitch.plan.switch_steps import PortAdd
 
 pytestmark = pytest.mark.netns
 MARK = "vswitch:lab:vm1.eth0"

@@ -20,7 +20,7 @@ from tests.support.scratch import Scratch, scratch_namespace, wait_until
 from vswitch import host
 from vswitch.host import netlink, sockets, taps
 from vswitch.host.namespaces import inside
-from vswitch.plan.steps import Shield, TapCreate
+from vswitch.plan.interface_steps import Shield, TapCreate
 
 pytestmark = pytest.mark.netns
 

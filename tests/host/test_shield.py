@@ -13,7 +13,7 @@ from vswitch import host
 from vswitch.host import shield, taps
 from vswitch.host.namespaces import inside
 from vswitch.host.sockets import open_packet
-from vswitch.plan.steps import Shield, TapCreate, Unshield
+from vswitch.plan.interface_steps import Shield, TapCreate, Unshield
 
 pytestmark = pytest.mark.netns
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from vswitch.errors import HostError
 from vswitch.plan import Interface, Step
-from vswitch.plan.steps import (
+from vswitch.plan.interface_steps import (
     InterfaceSet,
-    PortAdd,
     Shield,
     TapAdopt,
     TapCreate,
@@ -24,6 +23,7 @@ from vswitch.plan.steps import (
     UplinkRelease,
     UplinkTake,
 )
+from vswitch.plan.switch_steps import PortAdd
 
 
 class FakeHost:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tests.support.fake_host import FakeHost
 from vswitch.errors import DataplaneError
 from vswitch.plan import Interface, Observed, RunningSwitch, Step
-from vswitch.plan.steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart, SwitchStop
 from vswitch.topology import Topology
 
 

@@ -30,7 +30,7 @@ from vswitch import host
 from vswitch.host.namespaces import inside
 from vswitch.host.sockets import PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, PACKET_VNET_HDR, SOL_PACKET, open_packet
 from vswitch.host.taps import open_queue
-from vswitch.plan.steps import Shield, TapCreate
+from vswitch.plan.interface_steps import Shield, TapCreate
 
 INTERFACE = "x"
 TUNSETOFFLOAD = 0x400454D0

@@ -14,7 +14,7 @@ from typing import Any
 from dataplane.messages import PORT_DEFAULTS
 from vswitch.daemon.places import Places
 from vswitch.daemon.supervisor import Supervisor
-from vswitch.plan.steps import PortAdd, SwitchStart, SwitchStop
+from vswitch.plan.switch_steps import PortAdd, SwitchStart, SwitchStop
 
 OFFLOAD_HEADER = bytes(10)
 

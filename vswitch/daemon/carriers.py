@@ -19,7 +19,7 @@ from functools import partial
 from vswitch.daemon.host import Host, Watch
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import DataplaneError, HostError
-from vswitch.plan.steps import PortAdd, PortReopen
+from vswitch.plan.switch_steps import PortAdd, PortReopen
 
 log = logging.getLogger("vswitchd")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from vswitch.plan import Interface, Step
-from vswitch.plan.steps import PortAdd, PortReopen
+from vswitch.plan.switch_steps import PortAdd, PortReopen
 
 
 class Watch(Protocol):

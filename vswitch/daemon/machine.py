@@ -6,7 +6,7 @@ from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.host import Host
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.plan import Observed, Step
-from vswitch.plan.steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 
 
 class HostMachine:

@@ -17,7 +17,8 @@ from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 from vswitch.host import vhost_sockets
 from vswitch.plan.state import RunningSwitch
-from vswitch.plan.steps import PortAdd, PortRemove, PortReopen, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.steps import Step
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 
 log = logging.getLogger("vswitchd")
 OpenPort = Callable[[PortAdd | PortReopen], list[int]]

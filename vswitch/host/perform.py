@@ -8,15 +8,11 @@ from typing import Any
 from vswitch.errors import HostError, RefusedError
 from vswitch.host import adapters, holders, netlink, shield, sockets, takeover, taps, vhost_sockets
 from vswitch.host.namespaces import inside
-from vswitch.plan.state import owner_of
-from vswitch.plan.steps import (
+from vswitch.plan.interface_steps import (
     AddressMove,
     AddressReturn,
     InterfaceSet,
-    PortAdd,
-    PortReopen,
     Shield,
-    Step,
     TapAdopt,
     TapCreate,
     TapDelete,
@@ -27,6 +23,9 @@ from vswitch.plan.steps import (
     UplinkRelease,
     UplinkTake,
 )
+from vswitch.plan.state import owner_of
+from vswitch.plan.steps import Step
+from vswitch.plan.switch_steps import PortAdd, PortReopen
 
 
 def perform(step: Any) -> None:

@@ -18,7 +18,8 @@ from vswitch.plan import interfaces
 from vswitch.plan.located import located
 from vswitch.plan.refusals import refuse_foreign, refuse_open_taps
 from vswitch.plan.state import Observed
-from vswitch.plan.steps import PortAdd, PortRemove, PortReopen, PortSet, Step, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.steps import Step
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 from vswitch.plan.takeover import moves, with_host_ports
 from vswitch.plan.wanted import WantedPort, Wish, switch_configuration, wanted_ports
 from vswitch.topology.model import Topology

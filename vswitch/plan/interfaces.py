@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from vswitch.plan.state import Interface, Observed, kept_of, mark, owner_of
-from vswitch.plan.steps import (
+from vswitch.plan.interface_steps import (
     InterfaceSet,
     Shield,
-    Step,
     TapAdopt,
     TapCreate,
     TapDelete,
@@ -20,6 +18,8 @@ from vswitch.plan.steps import (
     UplinkRelease,
     UplinkTake,
 )
+from vswitch.plan.state import Interface, Observed, kept_of, mark, owner_of
+from vswitch.plan.steps import Step
 from vswitch.plan.takeover import returns
 from vswitch.plan.wanted import WantedPort, Wish
 from vswitch.topology.model import Port, Tap

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vswitch.errors import RefusedError, TopologyError
+from vswitch.plan.interface_steps import TapDelete
 from vswitch.plan.state import Interface, Observed, owner_of
-from vswitch.plan.steps import Step, TapDelete
+from vswitch.plan.steps import Step
 from vswitch.plan.wanted import WantedPort, Wish
 from vswitch.topology.model import Port
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_interface
 
+from vswitch.plan.interface_steps import AddressMove, AddressReturn
 from vswitch.plan.state import Interface, Observed, Route, kept_of, mark, owner_of
-from vswitch.plan.steps import AddressMove, AddressReturn, Step
+from vswitch.plan.steps import Step
 from vswitch.plan.wanted import Wish
 from vswitch.topology.model import Port, Topology, Vlan
 

@@ -1,0 +1,194 @@
+"""Steps about kernel objects: TAPs, host ports' interfaces, adapters, their addresses and shields; the host performs them.
+
+`namespace` is the network namespace that holds the object: "" is the one vswitchd lives in, a name is a lab's box under
+/run/netns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from vswitch.plan.state import Route
+from vswitch.plan.steps import Step, changes
+
+
+@dataclass(frozen=True)
+class _InterfaceStep(Step):
+    name: str = ""
+    alias: str = ""                    # the ownership mark, `vswitch:TOPOLOGY:PORT`
+    mtu: int = 1500
+    namespace: str = ""
+
+    @property
+    def object(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class _TapStep(_InterfaceStep):
+    owner: str | None = None           # user name or number
+    group: str | None = None
+    queues: int = 1
+    force: bool = False                # remove it although a guest holds it open
+
+
+@dataclass(frozen=True)
+class TapCreate(_TapStep):
+    """Make the persistent TAP that QEMU will open, marked as ours, with exactly one of owner and group.
+
+    It stays down until its shield is in place.
+    """
+
+    @property
+    def words(self) -> str:
+        return f"+ tap {self.name} ({f'group {self.group}' if self.group else f'owner {self.owner}'})"
+
+
+@dataclass(frozen=True)
+class TapDelete(_TapStep):
+    """Remove a TAP of ours.  Refused while a guest holds it open; by force it goes down and ends with its guest."""
+
+    @property
+    def words(self) -> str:
+        return f"- tap {self.name}"
+
+
+@dataclass(frozen=True)
+class TapAdopt(_InterfaceStep):
+    """Use a TAP that somebody else made; it is marked, and never deleted."""
+
+    @property
+    def words(self) -> str:
+        return f"+ tap {self.name} (adopted)"
+
+
+@dataclass(frozen=True)
+class TapRelease(_InterfaceStep):
+    """Give an adopted TAP back as it was."""
+
+    @property
+    def words(self) -> str:
+        return f"- tap {self.name} (released, not deleted)"
+
+
+@dataclass(frozen=True)
+class _TunStep(_InterfaceStep):
+    mac: str = ""
+    addresses: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class TunCreate(_TunStep):
+    """Make the persistent TAP of a host port: the switch holds its character side, the host's stack the other one."""
+
+    @property
+    def words(self) -> str:
+        return f"+ interface {self.name}"
+
+
+@dataclass(frozen=True)
+class TunDelete(_TunStep):
+    @property
+    def words(self) -> str:
+        return f"- interface {self.name}"
+
+
+@dataclass(frozen=True)
+class _UplinkStep(_InterfaceStep):
+    force: bool = False                # take it although it carries a host address
+
+
+@dataclass(frozen=True)
+class UplinkTake(_UplinkStep):
+    """Make an adapter an uplink: marked, its MTU large enough, LRO off.  What it was like before is kept in its mark."""
+
+    @property
+    def words(self) -> str:
+        return f"+ uplink {self.name}"
+
+
+@dataclass(frozen=True)
+class UplinkRelease(_UplinkStep):
+    """Give an adapter back as it was before it was taken."""
+
+    @property
+    def words(self) -> str:
+        return f"- uplink {self.name}"
+
+
+@dataclass(frozen=True)
+class InterfaceSet(Step):
+    """Change attributes of an interface that we own: `mtu`, `up`, `addresses`, `routes`."""
+
+    name: str = ""
+    namespace: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def object(self) -> str:
+        return self.name
+
+    @property
+    def words(self) -> str:
+        return f"~ interface {self.name}: {changes(self.before, self.values)}"
+
+
+@dataclass(frozen=True)
+class _AddressStep(Step):
+    name: str = ""                     # of the adapter
+    alias: str = ""                    # its ownership mark
+    target: str = ""                   # the host port's interface
+    namespace: str = ""
+    addresses: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def object(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class AddressMove(_AddressStep):
+    """Give the host's addresses and routes of an adapter to a host port, so that the host stays reachable behind the switch."""
+
+    @property
+    def words(self) -> str:
+        return f"~ {', '.join(self.addresses)} moves from {self.name} to {self.target}"
+
+
+@dataclass(frozen=True)
+class AddressReturn(_AddressStep):
+    """Give them back to the adapter."""
+
+    @property
+    def words(self) -> str:
+        return f"~ {', '.join(self.addresses)} moves from {self.target} to {self.name}"
+
+
+@dataclass(frozen=True)
+class _ShieldStep(Step):
+    name: str = ""
+    namespace: str = ""
+
+    @property
+    def object(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Shield(_ShieldStep):
+    """Keep the host's stack and its bridges out of an interface (the ingress drop and the egress mark filter), then let it up."""
+
+    @property
+    def words(self) -> str:
+        return f"+ shield on {self.name}"
+
+
+@dataclass(frozen=True)
+class Unshield(_ShieldStep):
+    @property
+    def words(self) -> str:
+        return f"- shield on {self.name}"
