@@ -122,7 +122,7 @@ static inline void guest_load_16_octets(void *to, const void *from)
     memcpy((char *)to + 8, &second, 8);
 }
 static inline void guest_store_u16(void *to, uint16_t value) { *(volatile uint16_t *)to = value; }
-static inline void guest_store_u32(void *to, uint32_t value) { *(volatile uint32_t *)to = value; }
+static inline void guest_store_u64(void *to, uint64_t value) { memcpy(to, &value, sizeof value); }
 static inline void guest_store_release_u16(void *to, uint16_t value)
 {
     __atomic_store_n((uint16_t *)to, value, __ATOMIC_RELEASE);

@@ -23,7 +23,7 @@ cdef extern from "compiler.h" nogil:
     uint16_t guest_load_acquire_u16(const void *source)
     void guest_load_16_octets(void *to, const void *source)
     void guest_store_u16(void *to, uint16_t value)
-    void guest_store_u32(void *to, uint32_t value)
+    void guest_store_u64(void *to, uint64_t value)
     void guest_store_release_u16(void *to, uint16_t value)
     void guest_copy(void *to, const void *source, size_t octets)
     void guest_copy_line(void *to, const void *source)

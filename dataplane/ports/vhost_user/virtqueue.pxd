@@ -15,10 +15,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.frames.frame cimport Segment
-from dataplane.ports.vhost_user.guest_memory cimport GuestMemory, memory_copy, memory_find
+from dataplane.ports.vhost_user.guest_memory cimport GuestMemory, Region, memory_copy, memory_find
 from dataplane.sys.compiler cimport (
     full_barrier, guest_load_16_octets, guest_load_acquire_u16, guest_load_u16, guest_store_release_u16, guest_store_u16,
-    guest_store_u32, prefetch_read, prefetch_write, vs_likely, vs_unlikely,
+    guest_store_u64, prefetch_read, prefetch_write, vs_likely, vs_unlikely,
 )
 from dataplane.sys.virtio cimport (
     VRING_AVAIL_F_NO_INTERRUPT, VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE, VRING_USED_F_NO_NOTIFY, vring_desc,
@@ -104,11 +104,35 @@ cdef inline uint8_t table_load(Virtqueue *queue, const GuestMemory *memory, cons
     return FAULT_NONE
 
 
-cdef inline uint8_t chain_walk(Virtqueue *queue, const GuestMemory *memory, bint writable, Chain *chain) noexcept nogil:
-    """Collect the pieces of the chain that begins at `chain.head`, all of them for the guest to read or all `writable`;
-    or a fault.  What lies beyond CHAIN_OCTETS_MAX is left out."""
-    cdef vring_desc desc
-    cdef uint32_t index = chain.head, limit = queue.size, n_left = queue.size
+cdef inline bint chain_is_plain(
+    Virtqueue *queue, const GuestMemory *memory, bint writable, Chain *chain, const vring_desc *first
+) noexcept nogil:
+    """Whether the chain that begins with `first` is one descriptor in the region that the last one was in, as nearly all
+    are; then it has been collected without a loop."""
+    cdef const Region *region = &memory.regions[queue.region_hint]
+    cdef uint64_t offset = first.addr - region.guest_address
+    cdef Segment *piece
+    if vs_unlikely(first.flags != (VRING_DESC_F_WRITE if writable else 0) or first.len == 0):
+        return False
+    if vs_unlikely(offset >= region.octets or first.len > region.octets - offset):
+        return False
+    piece = &queue.pieces[queue.n_pieces]
+    piece.data = region.at + offset
+    piece.length = first.len
+    chain.octets = first.len
+    chain.first_piece = queue.n_pieces
+    chain.n_pieces = 1
+    queue.n_pieces += 1
+    return True
+
+
+cdef inline uint8_t chain_walk(
+    Virtqueue *queue, const GuestMemory *memory, bint writable, Chain *chain, const vring_desc *first
+) noexcept nogil:
+    """Collect the pieces of the chain that begins with `first`, all of them for the guest to read or all `writable`; or a
+    fault.  What lies beyond CHAIN_OCTETS_MAX is left out."""
+    cdef vring_desc desc = first[0]
+    cdef uint32_t index = 0, limit = queue.size, n_left = queue.size
     cdef bint in_table = False
     cdef uint8_t fault
     chain.first_piece = queue.n_pieces
@@ -118,17 +142,13 @@ cdef inline uint8_t chain_walk(Virtqueue *queue, const GuestMemory *memory, bint
         if vs_unlikely(n_left == 0):
             return FAULT_LOOP
         n_left -= 1
-        if in_table:
-            desc = queue.table[index]
-        else:
-            guest_load_16_octets(&desc, queue.desc + <uint64_t>index * sizeof(vring_desc))
         if vs_unlikely(desc.flags & VRING_DESC_F_INDIRECT):
             fault = FAULT_NESTED if in_table else table_load(queue, memory, &desc)
             if fault:
                 return fault
             in_table = True
             limit = desc.len // <uint32_t>sizeof(vring_desc)
-            index = 0
+            desc = queue.table[0]
             continue
         if vs_unlikely(((desc.flags & VRING_DESC_F_WRITE) != 0) != writable):
             return FAULT_DIRECTION
@@ -140,6 +160,10 @@ cdef inline uint8_t chain_walk(Virtqueue *queue, const GuestMemory *memory, bint
         index = desc.next
         if vs_unlikely(index >= limit):
             return FAULT_NEXT
+        if in_table:
+            desc = queue.table[index]
+        else:
+            guest_load_16_octets(&desc, queue.desc + <uint64_t>index * sizeof(vring_desc))
 
 
 cdef inline void virtqueue_rewind(Virtqueue *queue) noexcept nogil:
@@ -159,8 +183,13 @@ cdef inline uint32_t virtqueue_take(
 ) noexcept nogil:
     """Fill the window with at most `n_wanted` chains; how many.  With 0, `fault` says whether the first one was bad."""
     cdef uint32_t i, n
+    cdef uint16_t mask = <uint16_t>(queue.size - 1), at
     cdef uint8_t walked, fault = FAULT_NONE
     cdef const uint8_t *buffer
+    cdef const uint8_t *entries = queue.avail + 4
+    cdef const uint8_t *table = queue.desc
+    cdef vring_desc first
+    cdef Chain *chain
     virtqueue_rewind(queue)
     queue.n_pieces = 0
     n = virtqueue_waiting(queue)
@@ -169,23 +198,28 @@ cdef inline uint32_t virtqueue_take(
         return 0
     if n > n_wanted:
         n = n_wanted
+    at = queue.next_avail
     for i in range(n):
-        queue.window[i].head = guest_load_u16(queue.avail + 4 + 2 * <uint64_t>((queue.next_avail + i) & (queue.size - 1)))
-        if vs_unlikely(queue.window[i].head >= queue.size):
+        chain = &queue.window[i]
+        chain.head = guest_load_u16(entries + 2 * <uint64_t>((at + i) & mask))
+        if vs_unlikely(chain.head > mask):
             fault = FAULT_HEAD
             n = i
             break
-        prefetch_read(queue.desc + <uint64_t>queue.window[i].head * sizeof(vring_desc))
+        prefetch_read(table + <uint64_t>chain.head * sizeof(vring_desc))
     for i in range(n):
         if vs_unlikely(queue.n_pieces >= WINDOW_PIECES):
             n = i
             break
-        walked = chain_walk(queue, memory, writable, &queue.window[i])
-        if vs_unlikely(walked != FAULT_NONE):
-            fault = walked
-            n = i
-            break
-        buffer = queue.pieces[queue.window[i].first_piece].data
+        chain = &queue.window[i]
+        guest_load_16_octets(&first, table + <uint64_t>chain.head * sizeof(vring_desc))
+        if vs_unlikely(not chain_is_plain(queue, memory, writable, chain, &first)):
+            walked = chain_walk(queue, memory, writable, chain, &first)
+            if vs_unlikely(walked != FAULT_NONE):
+                fault = walked
+                n = i
+                break
+        buffer = queue.pieces[chain.first_piece].data
         if writable:
             prefetch_write(buffer)
             prefetch_write(buffer + NEAR_OCTETS - 1)
@@ -202,9 +236,7 @@ cdef inline uint32_t virtqueue_take(
 
 cdef inline void virtqueue_use(Virtqueue *queue, uint16_t head, uint32_t octets) noexcept nogil:
     """Give one chain back with `octets` written into it; the guest sees it after virtqueue_publish."""
-    cdef uint8_t *at = queue.used + 4 + 8 * <uint64_t>(queue.used_idx & (queue.size - 1))
-    guest_store_u32(at, head)
-    guest_store_u32(at + 4, octets)
+    guest_store_u64(queue.used + 4 + 8 * <uint64_t>(queue.used_idx & (queue.size - 1)), head | <uint64_t>octets << 32)
     queue.used_idx += 1
 
 
