@@ -9,7 +9,6 @@ Threads: the worker.  The main thread changes a field only by a function that ru
 from libc.errno cimport EPROTO
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from dataplane.frames.frame cimport BURST_MAX
 from dataplane.ports.vhost_user.guest_memory cimport GuestMemory
 from dataplane.ports.vhost_user.virtqueue cimport (
     FAULT_CALL, FAULT_LOST, FAULT_NONE, Virtqueue, virtqueue_arm, virtqueue_disarm, virtqueue_publish,
@@ -44,7 +43,6 @@ cdef struct VhostDevice:
     uint32_t rx_pair             # the pair that the burst in hand came from
     uint32_t n_empty_kicks       # since the main thread looked last
     int kicks_fd                 # epoll of all kick fds, edge-triggered: they are never read
-    uint16_t heads[BURST_MAX]    # of the burst in hand
     Virtqueue *queues[QUEUES_MAX]
 
 

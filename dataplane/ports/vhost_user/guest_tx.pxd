@@ -134,7 +134,6 @@ cdef inline int guest_tx_rx_burst(void *self, Burst *burst) noexcept nogil:
                 device.is_muted = 1
         return 0
     for i in range(n):
-        device.heads[i] = queue.window[i].head
         octets += queue.window[i].octets
         frame_from_chain(device, burst, &queue.pieces[queue.window[i].first_piece], &queue.window[i])
         if vs_unlikely(octets >= BURST_BYTES_MAX):
@@ -145,9 +144,10 @@ cdef inline int guest_tx_rx_burst(void *self, Burst *burst) noexcept nogil:
 
 
 cdef inline void guest_tx_rx_done(void *self, Burst *burst) noexcept nogil:
-    """Give the chains of the burst back to the guest."""
+    """Give the chains of the burst back to the guest: the first of the last window."""
     cdef VhostDevice *device = <VhostDevice *>self
     cdef uint32_t i, at = 2 * device.rx_pair + 1
+    cdef Virtqueue *queue = device.queues[at]
     for i in range(burst.n):
-        virtqueue_use(device.queues[at], device.heads[i], 0)
+        virtqueue_use(queue, queue.window[i].head, 0)
     device_publish(device, at)

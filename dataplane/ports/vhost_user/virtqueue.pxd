@@ -105,16 +105,16 @@ cdef inline uint8_t table_load(Virtqueue *queue, const GuestMemory *memory, cons
 
 
 cdef inline bint chain_is_plain(
-    Virtqueue *queue, const GuestMemory *memory, bint writable, Chain *chain, const vring_desc *first
+    Virtqueue *queue, const Region *region, bint writable, Chain *chain, const vring_desc *first
 ) noexcept nogil:
-    """Whether the chain that begins with `first` is one descriptor in the region that the last one was in, as nearly all
-    are; then it has been collected without a loop."""
-    cdef const Region *region = &memory.regions[queue.region_hint]
+    """Whether the chain that begins with `first` is one descriptor within `region`, as nearly all are; then it has been
+    collected without a loop."""
     cdef uint64_t offset = first.addr - region.guest_address
     cdef Segment *piece
-    if vs_unlikely(first.flags != (VRING_DESC_F_WRITE if writable else 0) or first.len == 0):
+    if vs_unlikely(first.flags != (VRING_DESC_F_WRITE if writable else 0)):
         return False
-    if vs_unlikely(offset >= region.octets or first.len > region.octets - offset):
+    # An empty one is taken for a huge one.
+    if vs_unlikely(offset >= region.octets or <uint64_t>first.len - 1 >= region.octets - offset):
         return False
     piece = &queue.pieces[queue.n_pieces]
     piece.data = region.at + offset
@@ -190,6 +190,7 @@ cdef inline uint32_t virtqueue_take(
     cdef const uint8_t *table = queue.desc
     cdef vring_desc first
     cdef Chain *chain
+    cdef Region region = memory.regions[queue.region_hint]       # a copy: no store can change it
     virtqueue_rewind(queue)
     queue.n_pieces = 0
     n = virtqueue_waiting(queue)
@@ -213,12 +214,13 @@ cdef inline uint32_t virtqueue_take(
             break
         chain = &queue.window[i]
         guest_load_16_octets(&first, table + <uint64_t>chain.head * sizeof(vring_desc))
-        if vs_unlikely(not chain_is_plain(queue, memory, writable, chain, &first)):
+        if vs_unlikely(not chain_is_plain(queue, &region, writable, chain, &first)):
             walked = chain_walk(queue, memory, writable, chain, &first)
             if vs_unlikely(walked != FAULT_NONE):
                 fault = walked
                 n = i
                 break
+            region = memory.regions[queue.region_hint]
         buffer = queue.pieces[chain.first_piece].data
         if writable:
             prefetch_write(buffer)
