@@ -9,9 +9,10 @@ import pytest
 
 from dataplane.messages import PORT_DEFAULTS
 from dataplane.ports.vhost_user.protocol import Request
+from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
 from tests.support.guest import Guest
-from tests.support.planes import eventually, n_fds, supervised
+from tests.support.planes import eventually, supervised
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.host import vhost_sockets
 from vswitch.plan.switch_steps import PortAdd, PortRemove, SwitchStart, SwitchStop
@@ -203,11 +204,11 @@ def test_qemu_may_listen(world):
 
 def test_another_vswitchd_adopts_guests_and_keeps_them_for_a_successor(pair):
     assert pair.crosses("a", "b", frame())
-    before = n_fds(os.getpid())
+    before = n_fds()
     pair.one.supervisor.release()
     pair.one.supervisor = Supervisor(pair.one.places, pair.open_port)
     pair.one.supervisor.adopt_all()
-    assert n_fds(os.getpid()) == before
+    assert n_fds() == before
     assert pair.crosses("a", "b", frame(payload=b"1" * 60))
     pair.kill()
     assert pair.crosses("a", "b", frame(payload=b"2" * 60))
@@ -231,7 +232,7 @@ def test_a_bad_guest_loses_its_port_and_a_reset_gives_it_back(pair):
 def test_descriptors_and_names_go_when_a_port_goes(world):
     world.add("z", 9)
     world.remove("z")
-    before, theirs = n_fds(os.getpid()), n_fds(world.plane.pid)
+    before, theirs = n_fds(), n_fds(world.plane.pid)
     for _ in range(3):
         world.add("a", 0)
         world.connect("a").start()
@@ -239,7 +240,7 @@ def test_descriptors_and_names_go_when_a_port_goes(world):
         assert not os.path.exists(world.path("a"))
         assert world.guests["a"].socket.recv(1) == b""
         world.guests.pop("a").close()
-    eventually(lambda: (n_fds(os.getpid()), n_fds(world.plane.pid)) == (before, theirs))
+    eventually(lambda: (n_fds(), n_fds(world.plane.pid)) == (before, theirs))
 
 
 def test_workers_poll_only_where_each_has_a_core(world, monkeypatch):

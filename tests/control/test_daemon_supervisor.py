@@ -8,8 +8,9 @@ import pytest
 
 from dataplane import messages
 from dataplane.messages import PORT_DEFAULTS
+from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
-from tests.support.planes import eventually, n_fds, supervised
+from tests.support.planes import eventually, supervised
 from vswitch.daemon import adopt, views
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.supervisor import Supervisor
@@ -78,12 +79,12 @@ def test_one_that_keeps_dying_is_replaced_more_and_more_slowly(one):
 
 def test_a_refused_port_leaves_nothing_open(one):
     one.start("a")
-    before = n_fds(os.getpid()), n_fds(one.plane.pid)
+    before = n_fds(), n_fds(one.plane.pid)
     config = {**PORT_DEFAULTS, "name": "x", "driver": "packet", "role": "nonsense"}
     with pytest.raises(DataplaneError):
         one.supervisor.perform(PortAdd("t", "test", switch="s1", port="x", interface="x", config=config))
     one.guests.sides.pop("x").close()
-    assert (n_fds(os.getpid()), n_fds(one.plane.pid)) == before
+    assert (n_fds(), n_fds(one.plane.pid)) == before
     assert set(one.plane.ports) == {"a"}
 
 
@@ -179,11 +180,11 @@ class TestAdoption:
         one.start("a")
         pid = one.plane.pid
         monkeypatch.setattr(adopt, "is_door_of", lambda driver, fd: False)
-        before = n_fds(os.getpid())
+        before = n_fds()
         one.supervisor.release()
         assert not self.another(one).planes()
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
-        assert n_fds(os.getpid()) < before
+        assert n_fds() < before
 
     def test_another_version_ends_the_data_plane(self, one, monkeypatch):
         one.start("a")

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import Phase, settings
 
+from tests.support.guest_rings import RX, TX
 from tests.support.memory_switch import MemorySwitch
 from tests.support.vhost_switch import VhostSwitch
 
@@ -24,3 +25,20 @@ def switch_with_a_pair():
         assert switch.pair_is_unharmed()
         yield switch
         assert switch.pair_is_unharmed()
+
+
+@pytest.fixture
+def guest_without_rings(switch_with_a_pair):
+    """Guest `a`, connected and negotiated, with memory shared and no ring yet."""
+    guest = switch_with_a_pair.plug("a")
+    guest.negotiate()
+    assert guest.share()
+    return guest
+
+
+@pytest.fixture
+def guest_with_empty_rings(guest_without_rings):
+    """Guest `a`, started, and with nothing in its rings: each test fills them itself."""
+    for index in (RX, TX):
+        guest_without_rings.start_ring(index)
+    return guest_without_rings

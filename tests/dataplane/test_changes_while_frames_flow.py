@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -12,6 +11,7 @@ from functools import partial
 import pytest
 from dataplane.switch import Switch
 
+from tests.support.fds import n_fds
 from tests.support.frames import BROADCAST, A, B, C, frame
 from tests.support.memory_switch import vlan_config
 from tests.support.planes import eventually
@@ -116,7 +116,7 @@ def test_ports_come_and_go_while_others_talk(live):
     """And nothing of them stays: no file descriptor, no entry, no port."""
     live.port("a")
     live.port("b")
-    fds = len(os.listdir("/proc/self/fd"))
+    before = n_fds()
     with flowing(live, "a", frame(BROADCAST, A)):
         for number in range(N_CHANGES):
             live.port("guest")
@@ -127,7 +127,7 @@ def test_ports_come_and_go_while_others_talk(live):
         eventually(lambda: live.received("b"))
     assert [port["config"]["name"] for port in live.core.ports()] == ["a", "b"]
     assert [port["state"] for port in live.core.ports()] == ["up", "up"]
-    assert len(os.listdir("/proc/self/fd")) == fds
+    assert n_fds() == before
     assert {entry["port"] for entry in live.core.fdb_entries(0, 4096)[0]} == {"a"}
 
 

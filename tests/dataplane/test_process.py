@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from dataplane import counters, messages
+from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
 
 
@@ -72,18 +73,15 @@ def test_a_refused_request_is_an_answer_and_the_next_one_works(running):
 
 
 def test_fds_of_a_refused_port_are_closed(running):
-    def n_fds():
-        return len(os.listdir(f"/proc/{running.process.pid}/fd"))
-
     running.ask("ports")
-    before = n_fds()
+    before = n_fds(running.process.pid)
     one, other = socket.socketpair()
     reply, _ = running.ask("port_add", [one.fileno()], config={"name": "a", "driver": "packet", "role": "nonsense"})
     assert "error" in reply
-    assert n_fds() == before
+    assert n_fds(running.process.pid) == before
     reply, _ = running.ask("port_add", [one.fileno()], config={"name": "a", "driver": "packet"})
     assert "ok" in reply
-    assert n_fds() == before + 1
+    assert n_fds(running.process.pid) == before + 1
     one.close()
     other.close()
 

@@ -1,69 +1,21 @@
-"""Frames between guests that share their memory: every shape of buffer, every offload, every number of queues."""
+"""Frames between guests that share their memory: every shape of buffer, every number of queues."""
 
 import struct
 
 import pytest
 
-from dataplane.ports.vhost_user.protocol import Feature
-from tests.support.frames import UNKNOWN, A, B, C, frame, mac, tag
-from tests.support.guest import FEATURES, OFFLOADS, VNET, SharedMemory
+from dataplane.ports.vhost_user.protocol import Feature, Request
+from tests.support.frames import UNKNOWN, A, B, C, frame, tag
+from tests.support.guest import FEATURES, VNET
+from tests.support.guest_rings import SharedMemory
+from tests.support.left_to_fill import udp
 from tests.support.vhost_switch import VhostSwitch
-
-NEEDS_CSUM = 1
-TCPV4, TCPV6, UDP_L4 = 1, 4, 5
 
 
 @pytest.fixture
 def switch():
     with VhostSwitch() as switch:
         yield switch
-
-
-def sum16(octets):
-    """The Internet checksum, the slow way."""
-    if len(octets) % 2:
-        octets += b"\0"
-    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
-def pseudo(source, destination, protocol, n):
-    return sum16(source + destination + struct.pack(">IBBH", n, 0, 0, protocol))
-
-
-def transport_sum(packet, protocol):
-    """What the transport checksum of an Ethernet frame adds up to: 0xFFFF when it is right."""
-    if packet[12:14] == b"\x08\x00":
-        source, destination, body = packet[26:30], packet[30:34], packet[34:]
-    else:
-        source, destination, body = packet[22:38], packet[38:54], packet[54:]
-    total = pseudo(source, destination, protocol, len(body)) + sum16(body)
-    return (total & 0xFFFF) + (total >> 16)
-
-
-def tcp(payload, version=4, flags=0x18, sequence=1000):
-    """A TCP frame from A to B whose checksum is left to be filled in."""
-    body = struct.pack(">HHIIBBHHH", 1234, 80, sequence, 7, 0x50, flags, 512, 0, 0) + payload
-    return ip(body, version, 6, 16)
-
-
-def udp(payload, version=4):
-    return ip(struct.pack(">HHHH", 1234, 53, (8 + len(payload)) & 0xFFFF, 0) + payload, version, 17, 6)
-
-
-def ip(body, version, protocol, checksum_at):
-    if version == 4:
-        source, destination = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
-        header = struct.pack(">BBHHHBBH", 0x45, 0, (20 + len(body)) & 0xFFFF, 77, 0, 64, protocol, 0) + source + destination
-        header = header[:10] + struct.pack(">H", 0xFFFF - sum16(header)) + header[12:]
-    else:
-        source, destination = bytes(15) + b"\1", bytes(15) + b"\2"
-        header = struct.pack(">IHBB", 6 << 28, len(body) & 0xFFFF, protocol, 64) + source + destination
-    partial = struct.pack(">H", pseudo(source, destination, protocol, len(body)))
-    body = body[:checksum_at] + partial + body[checksum_at + 2 :]
-    return mac(B) + mac(A) + (b"\x08\x00" if version == 4 else b"\x86\xdd") + header + body
 
 
 # Buffers.
@@ -153,117 +105,6 @@ def test_a_memory_port_and_a_guest(switch):
     assert switch["a"].frames() == [frame(A, B, payload=bytes(1000))]
 
 
-# Offloads.
-
-ALL = FEATURES | OFFLOADS
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("make", [tcp, udp])
-def test_a_missing_checksum_stays_missing_for_whoever_takes_that(switch, version, make):
-    switch.guest("a", features=ALL), switch.guest("b", features=ALL)
-    octets = make(b"payload" * 30, version)
-    start = 34 if version == 4 else 54
-    switch["a"].send(octets, vnet=(NEEDS_CSUM, 0, 0, 0, start, 16 if make is tcp else 6))
-    switch.run()
-    assert switch["b"].receive() == [(octets, (NEEDS_CSUM, 0, 0, 0, start, 16 if make is tcp else 6, 1))]
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("make", [tcp, udp])
-@pytest.mark.parametrize("n", [0, 1, 2, 99, 1000, 1001])
-def test_a_missing_checksum_is_filled_in_for_others(switch, version, make, n):
-    switch.guest("a", features=ALL), switch.guest("b")
-    octets = make(bytes(k % 251 for k in range(n)), version)
-    switch["a"].send(octets, vnet=(NEEDS_CSUM, 0, 0, 0, 34 if version == 4 else 54, 16 if make is tcp else 6), cuts=(12, 50))
-    switch.run()
-    (arrived, fields), = switch["b"].receive()
-    assert fields == (0, 0, 0, 0, 0, 0, 1)
-    assert transport_sum(arrived, 6 if make is tcp else 17) == 0xFFFF
-    assert arrived[:34] == octets[:34] and len(arrived) == len(octets)
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("receiver", [ALL, FEATURES | {Feature.GUEST_CSUM}, FEATURES], ids=["whole", "cut", "cut and filled"])
-@pytest.mark.parametrize("make", [tcp, udp])
-def test_super_frames(switch, version, receiver, make):
-    """A receiver that takes super-frames gets one; for another it is cut, and each segment is a packet that adds up."""
-    switch.guest("a", features=ALL, memory=SharedMemory(8 << 20)), switch.guest("b", features=receiver)
-    payload = bytes(k % 253 for k in range(20_000))
-    octets = make(payload, version)
-    network, start = 14, 34 if version == 4 else 54
-    header = start + (20 if make is tcp else 8)
-    gso = (TCPV4 if version == 4 else TCPV6) if make is tcp else UDP_L4
-    offset = 16 if make is tcp else 6
-    switch["a"].send(octets, vnet=(NEEDS_CSUM, gso, header, 1400, start, offset), cuts=(12, 12 + header, 9000))
-    switch.run()
-    arrived = switch["b"].receive()
-    if receiver == ALL:
-        assert arrived == [(octets, (NEEDS_CSUM, gso, header, 1400, start, offset, (len(octets) + 12 + 2047) // 2048))]
-        return
-    assert b"".join(packet[header:] for packet, _ in arrived) == payload
-    assert len(arrived) == 15
-    for k, (packet, fields) in enumerate(arrived):
-        assert len(packet) <= header + 1400
-        total = struct.unpack_from(">H", packet, network + (2 if version == 4 else 4))[0]
-        assert total == len(packet) - (network if version == 4 else network + 40)
-        if version == 4:
-            assert sum16(packet[14:34]) == 0xFFFF and struct.unpack_from(">H", packet, 18)[0] == 77 + k
-        if make is tcp:
-            assert struct.unpack_from(">I", packet, start + 4)[0] == 1000 + 1400 * k
-            assert packet[start + 13] == (0x18 if k == 14 else 0x10)
-        else:
-            assert struct.unpack_from(">H", packet, start + 4)[0] == len(packet) - start
-        if Feature.GUEST_CSUM in receiver:
-            assert fields[:6] == (NEEDS_CSUM, 0, 0, 0, start, offset)
-            body = packet[start:]
-            source, destination = (packet[26:30], packet[30:34]) if version == 4 else (packet[22:38], packet[38:54])
-            expected = pseudo(source, destination, 6 if make is tcp else 17, len(body))
-            assert struct.unpack_from(">H", body, offset)[0] == expected
-        else:
-            assert fields[:6] == (0, 0, 0, 0, 0, 0)
-            assert transport_sum(packet, 6 if make is tcp else 17) == 0xFFFF
-
-
-def test_a_super_frame_finds_room_for_all_of_its_segments_or_waits(switch):
-    switch.guest("a", features=ALL, memory=SharedMemory(8 << 20)), switch.guest("b", ring_size=64)
-    octets = tcp(bytes(35_000))
-    for _ in range(2):
-        switch["a"].send(octets, vnet=(NEEDS_CSUM, TCPV4, 54, 1400, 34, 16))     # 25 segments each, 32 buffers
-    switch.run()
-    assert len(switch["b"].frames()) == 25
-    switch.run()
-    assert len(switch["b"].frames()) == 25
-
-
-def test_a_super_frame_of_many_pieces_can_wait(switch):
-    """A guest's own stack makes them of up to 19 pieces; kept, they take no more room than in one piece."""
-    switch.guest("a", features=ALL, memory=SharedMemory(8 << 20)), switch.guest("b", features=ALL, ring_size=64, buffer=2048)
-    octets = tcp(bytes(k % 251 for k in range(60_000)))
-    for _ in range(2):
-        switch["a"].send(octets, vnet=(NEEDS_CSUM, TCPV4, 54, 1400, 34, 16), cuts=range(66, 60_000, 3_300))
-    switch.run()
-    assert switch["b"].frames() == [octets]
-    switch.run()
-    assert switch["b"].frames() == [octets]
-    assert switch.core.counters("b")["tx_kept"] == 1
-
-
-def test_a_super_frame_that_no_ring_holds_is_refused(switch):
-    switch.guest("a", features=ALL, memory=SharedMemory(8 << 20)), switch.guest("b", ring_size=16)
-    switch["b"].post(8)                              # all that the ring can hold
-    switch["a"].send(tcp(bytes(50_000)), vnet=(NEEDS_CSUM, TCPV4, 54, 1000, 34, 16))
-    switch["a"].send(frame())
-    assert switch.arrived() == {"b": [frame()]}
-    assert switch.tx_drops("b") == {"oversize": 1}
-
-
-def test_an_ecn_super_frame_keeps_cwr_in_its_first_segment(switch):
-    switch.guest("a", features=ALL), switch.guest("b")
-    switch["a"].send(tcp(bytes(3000), flags=0x98), vnet=(NEEDS_CSUM, TCPV4 | 0x80, 54, 1000, 34, 16))
-    assert [packet[47] for packet in switch.arrived()["b"]] == [0x90, 0x10, 0x18]
-
-
 # Queues.
 
 def test_one_flow_stays_on_one_queue_and_many_use_all(switch):
@@ -283,7 +124,6 @@ def test_one_flow_stays_on_one_queue_and_many_use_all(switch):
 
 
 def test_a_queue_that_is_not_enabled_moves_nothing(switch):
-    from dataplane.ports.vhost_user.protocol import Request
     switch.guest("a", n_pairs=2), switch.guest("b")
     assert switch["a"].order(Request.SET_VRING_ENABLE, struct.pack("=2I", 3, 0))
     switch["a"].send(frame(), pair=1)

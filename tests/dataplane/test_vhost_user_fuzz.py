@@ -17,7 +17,7 @@ from dataplane.ports.vhost_user.protocol import Request
 from tests.fuzz.run import corpus, run
 from tests.fuzz.targets import TARGETS, Chains, Messages
 from tests.support.frames import frame
-from tests.support.guest import GUEST_BASE, WRITE
+from tests.support.guest_rings import GUEST_BASE, WRITE
 from tests.support.planes import eventually
 from tests.support.vhost_switch import VhostSwitch
 

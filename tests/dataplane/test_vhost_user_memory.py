@@ -14,7 +14,8 @@ import pytest
 
 from dataplane.ports.vhost_user.protocol import Request
 from tests.support.frames import B, frame
-from tests.support.guest import GUEST_BASE, USER_BASE, SharedMemory
+from tests.support.guest import USER_BASE
+from tests.support.guest_rings import GUEST_BASE, SharedMemory
 
 MIB = 1 << 20
 TOP = 1 << 64

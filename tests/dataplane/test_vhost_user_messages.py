@@ -1,21 +1,17 @@
-"""M1 to M8: whatever a front-end says on its socket, its own port is all that it can lose.
+"""M1 to M4, M7: whatever a front-end says on its socket, its own port is all that it can lose.
 
 Every refusal has a control beside it: the same message, said rightly, is done.
 """
 
 import os
-import resource
 import socket
 import struct
-from pathlib import Path
 
 import pytest
-from dataplane.switch import DEBUG
 
-from dataplane.ports.vhost_user.connection import BUDGET_DEPTH, MESSAGE_S
 from dataplane.ports.vhost_user.protocol import NO_FD, OFFERED, OFFERED_PROTOCOL, Feature, Request
-from tests.support.frames import frame
-from tests.support.guest import USER_BASE, SharedMemory
+from tests.support.fds import n_fds
+from tests.support.guest import USER_BASE, of_ring, u64
 
 
 @pytest.fixture
@@ -24,32 +20,12 @@ def switch(switch_with_a_pair):
 
 
 @pytest.fixture
-def guest(switch):
-    """Connected and negotiated, with memory shared and no ring yet."""
-    guest = switch.plug("a")
-    guest.negotiate()
-    assert guest.share()
-    return guest
-
-
-def n_fds():
-    return len(os.listdir("/proc/self/fd"))
-
-
-def n_maps():
-    return len(Path("/proc/self/maps").read_text().splitlines())
+def guest(guest_without_rings):
+    return guest_without_rings
 
 
 def is_open(switch):
     return switch.backends["a"].is_open
-
-
-def u64(number):
-    return struct.pack("=Q", number)
-
-
-def state(index, number):
-    return struct.pack("=2I", index, number)
 
 
 # M1: the header.
@@ -94,10 +70,10 @@ def test_m2_only_what_is_implemented_is_offered(guest):
 
 CASES = [
     (Request.GET_FEATURES, b"", 0), (Request.SET_FEATURES, u64(1 << 32), 0), (Request.SET_OWNER, b"", 0),
-    (Request.SET_VRING_NUM, state(0, 256), 0), (Request.SET_VRING_BASE, state(0, 0), 0),
-    (Request.GET_VRING_BASE, state(0, 0), 0),
+    (Request.SET_VRING_NUM, of_ring(0, 256), 0), (Request.SET_VRING_BASE, of_ring(0, 0), 0),
+    (Request.GET_VRING_BASE, of_ring(0, 0), 0),
     (Request.SET_VRING_CALL, u64(0), 1), (Request.SET_VRING_ERR, u64(0), 1), (Request.SET_VRING_CALL, u64(0 | NO_FD), 0),
-    (Request.GET_QUEUE_NUM, b"", 0), (Request.SET_VRING_ENABLE, state(0, 1), 0), (Request.RESET_DEVICE, b"", 0),
+    (Request.GET_QUEUE_NUM, b"", 0), (Request.SET_VRING_ENABLE, of_ring(0, 1), 0), (Request.RESET_DEVICE, b"", 0),
 ]
 
 
@@ -168,7 +144,7 @@ def test_m4_a_ring_before_memory(switch):
 def test_m4_a_start_before_size_or_address(switch, guest):
     kick = [guest.rings[0].kick]
     assert not guest.order(Request.SET_VRING_KICK, u64(0), kick)
-    assert guest.order(Request.SET_VRING_NUM, state(0, 256))
+    assert guest.order(Request.SET_VRING_NUM, of_ring(0, 256))
     assert not guest.order(Request.SET_VRING_KICK, u64(0), kick)
     assert guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
     assert guest.order(Request.SET_VRING_KICK, u64(0), kick)
@@ -176,13 +152,13 @@ def test_m4_a_start_before_size_or_address(switch, guest):
 
 def test_m4_nothing_of_a_running_ring_changes(switch, guest):
     guest.start_ring(0)
-    assert not guest.order(Request.SET_VRING_NUM, state(0, 128))
-    assert not guest.order(Request.SET_VRING_BASE, state(0, 5))
+    assert not guest.order(Request.SET_VRING_NUM, of_ring(0, 128))
+    assert not guest.order(Request.SET_VRING_BASE, of_ring(0, 5))
     assert not guest.order(Request.SET_VRING_ADDR, guest.addresses(0))
     assert not guest.order(Request.SET_FEATURES, u64(0))
-    guest.say(Request.GET_VRING_BASE, state(0, 0))
+    guest.say(Request.GET_VRING_BASE, of_ring(0, 0))
     guest.hear()
-    assert guest.order(Request.SET_VRING_NUM, state(0, 128))
+    assert guest.order(Request.SET_VRING_NUM, of_ring(0, 128))
     assert guest.order(Request.SET_FEATURES, u64(0))
 
 
@@ -201,78 +177,18 @@ def test_m4_what_was_not_offered(switch, guest):
     assert guest.order(Request.SET_PROTOCOL_FEATURES, u64(OFFERED_PROTOCOL))
 
 
-# M5: time.
-
-def test_m5_half_a_message_has_a_second(switch, guest):
-    backend = switch.backends["a"]
-    for half in (struct.pack("=2I", Request.SET_FEATURES, 1), struct.pack("=3I", Request.SET_FEATURES, 1, 8) + b"half"):
-        if not backend.is_open:
-            guest = switch.plug_again("a", switch.core.driver("a"))
-            backend = switch.backends["a"]
-        guest.socket.send(half)
-        backend.serve(1000.0)
-        backend.tick(1000.0 + MESSAGE_S / 2)
-        assert backend.is_open and switch.pair_is_unharmed()
-        backend.tick(1000.1 + MESSAGE_S)
-        assert not backend.is_open
-
-
-def test_m5_a_message_in_pieces_is_a_message(switch, guest):
-    features = u64(1 << Feature.VERSION_1)
-    guest.say(Request.SET_FEATURES, features, flags=1 | 8, parts=range(1, 20))
-    assert guest.hear() == (Request.SET_FEATURES, u64(0))
-
-
-def test_m5_replies_that_nobody_takes_end_the_connection(switch, guest):
-    ask = struct.pack("=3I", Request.GET_FEATURES, 1, 0)
-    for _ in range(10_000):
-        if not is_open(switch):
-            break
-        guest.say(Request.GET_FEATURES)
-    assert not is_open(switch)
-    assert len(ask) == 12
-
-
-# M6: how often.
-
-def test_m6_a_flood_waits_in_its_own_socket(switch, guest):
-    backend = switch.backends["a"]
-    flood = struct.pack("=3I", Request.SET_OWNER, 1, 0) * 2000
-    guest.socket.send(flood)
-    for _ in range(100):
-        backend.serve(10_000.0)
-    left = len(guest_unread(backend))
-    assert left >= 12 * (2000 - BUDGET_DEPTH)
-    assert backend.is_open and switch.pair_is_unharmed()
-    for second in range(1, 20):
-        for _ in range(100):
-            backend.serve(10_000.0 + second)
-    assert guest_unread(backend) == b""
-    guest.pump = lambda: backend.serve(20_000.0)
-    assert guest.ask(Request.GET_FEATURES) == OFFERED
-
-
-def guest_unread(backend):
-    """What waits in the socket of a back-end."""
-    with socket.socket(fileno=backend.connection.duplicate()) as copy:
-        try:
-            return copy.recv(1 << 20, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return b""
-
-
 # M7: indices and sizes.
 
 @pytest.mark.parametrize("index", [16, 17, 255, 256, 257, 65_536, 1 << 31, (1 << 32) - 1])
 def test_m7_the_whole_index_counts(switch, guest, index):
     for request, number in ((Request.SET_VRING_NUM, 256), (Request.SET_VRING_BASE, 0), (Request.SET_VRING_ENABLE, 1)):
-        assert not guest.order(request, state(index, number))
-        assert guest.order(request, state(15, number))
+        assert not guest.order(request, of_ring(index, number))
+        assert guest.order(request, of_ring(15, number))
     assert not guest.order(Request.SET_VRING_ADDR, struct.pack("=2I4Q", index, 0, USER_BASE, USER_BASE, USER_BASE, 0))
     word = index if index != 256 and index & NO_FD == 0 else 1 << 40
     assert not guest.order(Request.SET_VRING_CALL, u64(word), [guest.rings[0].call])
     assert not guest.order(Request.SET_VRING_KICK, u64(word | 1 << 63), [guest.rings[0].kick])
-    guest.say(Request.GET_VRING_BASE, state(index, 0))
+    guest.say(Request.GET_VRING_BASE, of_ring(index, 0))
     assert not is_open(switch)
 
 
@@ -281,7 +197,7 @@ def test_m7_the_whole_index_counts(switch, guest, index):
     (65_536, False), (1 << 31, False),
 ])
 def test_m7_a_ring_is_a_power_of_two_and_no_more(switch, guest, size, is_right):
-    assert guest.order(Request.SET_VRING_NUM, state(0, size)) is is_right
+    assert guest.order(Request.SET_VRING_NUM, of_ring(0, size)) is is_right
 
 
 @pytest.mark.parametrize(("part", "wrong"), [("desc", 8), ("used", 2), ("avail", 1)])
@@ -299,65 +215,11 @@ def test_m7_a_ring_lies_in_the_memory_with_all_of_its_octets(switch, guest, part
     ring = guest.rings[0]
     places = [ring.desc, ring.used, ring.avail]
     sizes = [16 * ring.size, 6 + 8 * ring.size, 6 + 2 * ring.size]
-    assert guest.order(Request.SET_VRING_NUM, state(0, ring.size))
-    assert guest.order(Request.SET_VRING_ENABLE, state(0, 1))
+    assert guest.order(Request.SET_VRING_NUM, of_ring(0, ring.size))
+    assert guest.order(Request.SET_VRING_ENABLE, of_ring(0, 1))
     for short in (16, 0):
         places[part] = (guest.memory.octets - sizes[part]) // 16 * 16 + short
         assert guest.order(Request.SET_VRING_ADDR, struct.pack("=2I4Q", 0, 0, *(USER_BASE + place for place in places), 0))
         assert guest.order(Request.SET_VRING_KICK, u64(0), [ring.kick]) is (short == 0)
-        guest.say(Request.GET_VRING_BASE, state(0, 0))
+        guest.say(Request.GET_VRING_BASE, of_ring(0, 0))
         guest.hear()
-
-
-# M8: again and again.
-
-def test_m8_what_is_set_again_replaces_and_frees(switch, guest):
-    """File descriptors and memory stay flat however often everything is set."""
-    for index in range(2):
-        guest.start_ring(index)
-    calls = [os.eventfd(0) for _ in range(4)]
-    other = SharedMemory()
-
-    def round_of_sets(n):
-        for k in range(n):
-            guest.say(Request.SET_VRING_CALL, u64(k % 2), [calls[k % 4]])
-            guest.say(Request.SET_VRING_ERR, u64(k % 2), [calls[(k + 1) % 4]])
-            guest.say(Request.SET_VRING_KICK, u64(k % 2), [calls[(k + 2) % 4]])
-            guest.say(Request.SET_MEM_TABLE, guest.table(), [guest.memory.fd])
-            guest.say(Request.SET_VRING_NUM, state(5, 2 << k % 10))
-
-    round_of_sets(200)
-    fds, kib = n_fds(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    maps = n_maps()
-    round_of_sets(3000)
-    assert is_open(switch)
-    assert n_fds() == fds
-    assert n_maps() <= maps + 2
-    # A sanitizer keeps freed memory for a while.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < kib + (262_144 if DEBUG else 4096)
-    for fd in calls:
-        os.close(fd)
-    other.close()
-
-
-def test_m8_connections_come_and_go(switch):
-    port = switch.plug("a").close() or switch.core.driver("a")
-    switch.backends["a"].serve()
-
-    def connect(n):
-        for _ in range(n):
-            guest = switch.plug_again("a", port)
-            guest.start()
-            guest.send(frame())
-            guest.close()
-            switch.backends["a"].serve()
-            assert not is_open(switch)
-
-    connect(5)
-    fds = n_fds()
-    connect(100)
-    assert n_fds() == fds
-    guest = switch.plug_again("a", port)             # and the last one works
-    guest.start()
-    guest.send(frame())
-    assert switch.arrived()["x"] == [frame()]

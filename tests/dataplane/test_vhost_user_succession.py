@@ -13,6 +13,7 @@ import pytest
 
 from dataplane.ports.vhost_user.backend import Backend
 from dataplane.ports.vhost_user.protocol import RefusedError
+from tests.support.fds import n_fds
 from tests.support.frames import A, frame
 from tests.support.vhost_switch import VhostSwitch
 
@@ -45,10 +46,6 @@ def restore(successor, record, fds):
     except RefusedError as error:
         backend.close(str(error))
     return backend
-
-
-def n_fds():
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_frames_go_on_in_both_directions(predecessor, successor):

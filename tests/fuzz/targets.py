@@ -19,7 +19,8 @@ from collections.abc import Callable
 from dataplane.ports.vhost_user.backend import Backend
 from dataplane.ports.vhost_user.protocol import REQUESTS, Feature, Request
 from tests.support.frames import A, B, frame
-from tests.support.guest import FEATURES, GUEST_BASE, INDIRECT, NEXT, OFFLOADS, USER_BASE, WRITE, SharedMemory
+from tests.support.guest import FEATURES, OFFLOADS, USER_BASE
+from tests.support.guest_rings import GUEST_BASE, INDIRECT, NEXT, WRITE, SharedMemory
 from tests.support.vhost_switch import VhostSwitch
 
 RX, TX = 0, 1

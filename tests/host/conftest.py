@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.memory_switch import MemorySwitch
+from tests.support.peers import PEERS, Peer
 from tests.support.scratch import Scratch, scratch_namespace
 
 numbers = itertools.count()
@@ -25,3 +26,11 @@ def scratch() -> Iterator[Scratch]:
 def switch() -> Iterator[MemorySwitch]:
     with MemorySwitch() as switch:
         yield switch
+
+
+@pytest.fixture(params=PEERS)
+def peer(request: pytest.FixtureRequest, switch: MemorySwitch, scratch: Scratch) -> Iterator[Peer]:
+    """What is at the other end of port `x`, for each driver."""
+    peer = PEERS[request.param](switch, scratch)
+    yield peer
+    peer.close()

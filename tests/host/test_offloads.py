@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from dataplane.switch import Switch
 
+from tests.support.checksums import transport_sum
 from tests.support.memory_switch import vlan_config
 from tests.support.scratch import Scratch, scratch_namespace, wait_until
 from vswitch import host
@@ -86,16 +87,6 @@ def send_bundles(scratch: Scratch, address: str, size: int = SIZE, bundles: int 
             end.sendto(b"".join(payload(bundle * TOGETHER + at, size) for at in range(TOGETHER)), (address, PORT))
 
 
-def checksum_is_right(packet: bytes) -> bool:
-    """Of an IPv4 packet with UDP."""
-    length = struct.unpack_from("!H", packet, 2)[0]
-    whole = packet[12:20] + struct.pack("!HH", 17, length - 20) + packet[20:length]
-    total = sum(struct.unpack(f"!{len(whole) // 2}H", whole))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total == 0xFFFF
-
-
 def test_a_bundle_crosses_whole_and_arrives_unchanged(bed, sender, receiver):
     bed.station(sender, "a", "10.0.0.1")
     bed.station(receiver, "z", "10.0.0.2")
@@ -137,7 +128,7 @@ def test_the_kernel_cuts_a_bundle_for_a_guest_without_uso(bed, sender, scratch, 
                 assert vnet[:2] == (0, 0), "an offload that the guest has not negotiated"
                 assert (octets[12:16] == struct.pack("!HH", 0x8100, VID)) is tagged
                 packet = octets[18 if tagged else 14:]
-                assert checksum_is_right(packet)
+                assert transport_sum(packet) == 0xFFFF
                 found[struct.unpack_from("!H", packet, 28)[0]] = packet[28:28 + SIZE]
         except BlockingIOError:
             return len(found) == BUNDLES * TOGETHER

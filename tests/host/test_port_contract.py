@@ -6,28 +6,18 @@ Port `x` has the driver under test and a peer at its other end; port `m` is made
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.frames import B, C, D, frame, tag
 from tests.support.memory_switch import MemorySwitch, vlan_config
-from tests.support.packets import IPV4, ipv4
-from tests.support.peers import PEERS, PacketPeer, Peer, TunPeer, offloads_off, raw_socket, receive_raw
-from tests.support.scratch import Scratch, wait_until
-from vswitch.host.namespaces import inside
+from tests.support.peers import PacketPeer, TunPeer
+from tests.support.scratch import wait_until
 
 pytestmark = pytest.mark.netns
 
 TCP = 6
 ALL = vlan_config(tagged=[(1, 4094)], native=1)
-
-
-@pytest.fixture(params=PEERS)
-def peer(request: pytest.FixtureRequest, switch: MemorySwitch, scratch: Scratch) -> Iterator[Peer]:
-    peer = PEERS[request.param](switch, scratch)
-    yield peer
-    peer.close()
 
 
 def numbered(n: int, octets: int = 60) -> list[bytes]:
@@ -224,109 +214,6 @@ def test_close_may_come_twice_and_closes_once(peer, switch):
         os.close(fd)
     switch.send("m", frame())
     assert switch.drops("m") == {"no_receiver": 1}
-
-
-# Super-frames: 4000 octets of TCP in one frame, and a checksum that the sender has left to whoever cuts it.
-
-PAYLOAD = bytes(at % 251 for at in range(4000))
-OFFLOAD = {"gso_type": 1, "gso_size": 1400, "csum_start": 34, "csum_offset": 16}
-
-
-def sum16(data: bytes) -> int:
-    total = sum(int.from_bytes(data[at : at + 2].ljust(2, b"\0"), "big") for at in range(0, len(data), 2))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
-def pseudo_header(source: bytes, destination: bytes, length: int) -> bytes:
-    return source + destination + bytes([0, TCP]) + length.to_bytes(2, "big")
-
-
-def super_frame() -> bytes:
-    """As a guest's kernel hands it over: the checksum field holds the sum of the pseudo header."""
-    tcp = bytes.fromhex("0400040000000001000000015010ffff00000000")
-    packet = bytearray(ipv4("10.0.0.1", "10.0.0.2", TCP, tcp + PAYLOAD))
-    packet[10:12] = (0xFFFF - sum16(packet[:20])).to_bytes(2, "big")
-    packet[36:38] = sum16(pseudo_header(packet[12:16], packet[16:20], 20 + len(PAYLOAD))).to_bytes(2, "big")
-    return frame(B, ethertype=IPV4, payload=bytes(packet))
-
-
-def payload_of_good_segments(segments: list[bytes]) -> bytes:
-    """What the segments carry together; each must be whole, with both its checksums right."""
-    found = b""
-    for octets in segments:
-        packet = octets[14:]
-        length = int.from_bytes(packet[2:4], "big")
-        assert sum16(packet[:20]) == 0xFFFF, "the IPv4 header's checksum is wrong"
-        tcp = packet[20:length]
-        assert sum16(pseudo_header(packet[12:16], packet[16:20], len(tcp)) + tcp) == 0xFFFF, "the TCP checksum is wrong"
-        assert int.from_bytes(tcp[4:8], "big") == 1 + len(found)
-        found += tcp[20:]
-    return found
-
-
-def test_a_super_frame_enters_whole(peer, switch):
-    """One frame with the numbers of our own parse, whoever made it."""
-    switch.port("m")
-    peer.attach()
-    peer.send(super_frame(), **OFFLOAD)
-    taken: list[tuple[bytes, dict[str, int]]] = []
-
-    def has_come() -> bool:
-        switch.core.step(switch.now_ns)
-        taken.extend(switch.core.driver("m").take(offload=True))
-        return bool(taken)
-
-    assert wait_until(has_come)
-    [(octets, offload)] = taken
-    assert octets[54:] == PAYLOAD
-    assert offload == OFFLOAD | {"needs_csum": True}
-    assert switch.core.counters("x")["rx_packets"] == 3
-
-
-def test_a_guest_without_offloads_gets_segments_with_right_checksums(switch, scratch):
-    """The kernel behind a packet port cuts and sums for a guest that did not negotiate it; tagged frames too."""
-    for vlan, tags in ((vlan_config(), b""), (vlan_config(tagged=[10]), tag(10))):
-        peer = PacketPeer(switch, scratch)
-        peer.attach(vlan=vlan)
-        switch.port("m", vlan=vlan_config(access=10) if tags else vlan_config())
-        switch.send("m", super_frame(), **OFFLOAD)
-        segments = peer.receive_all(3)
-        assert [octets[12:16] for octets in segments] == [(tags or super_frame()[12:16])[:4]] * 3
-        assert payload_of_good_segments([octets[:12] + octets[12 + len(tags) :] for octets in segments]) == PAYLOAD
-        peer.close()
-        for name in "xm":
-            switch.core.port_remove(name)
-        scratch.ip("link del x")
-
-
-def test_the_kernel_behind_a_tun_port_sums_what_it_passes_on(switch, scratch):
-    """As a host port's super-frame meets an adapter without offloads: a bridge stands for the way, a veth for the adapter."""
-    peer = TunPeer(switch, scratch)
-    peer.attach()
-    switch.port("m")
-    scratch.ip("link add far type veth peer name near")
-    scratch.ip("link add br0 type bridge forward_delay 0")
-    inside(scratch.name, lambda: offloads_off("near"))
-    for name in ("x", "near"):
-        scratch.ip(f"link set {name} master br0")
-    for name in ("near", "far", "br0"):
-        scratch.ip(f"link set {name} up")
-    with inside(scratch.name, lambda: raw_socket("far")) as far:
-        segments: list[bytes] = []
-
-        def has_all() -> bool:
-            if not segments:
-                switch.send("m", super_frame(), **OFFLOAD)
-            while (octets := receive_raw(far)) is not None:
-                if octets[:6] == super_frame()[:6]:
-                    segments.append(octets)
-            return len(segments) >= 3
-
-        assert wait_until(has_all)
-    assert payload_of_good_segments(segments[:3]) == PAYLOAD
-    peer.close()
 
 
 def test_a_tap_that_its_guest_does_not_read_says_that_it_is_full(switch, scratch):

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.support.checksums import checksum
 from tests.support.frames import BROADCAST, A, frame, mac
 from tests.support.scratch import Scratch
 from vswitch import host
@@ -26,12 +27,6 @@ N_FLOOD = 500
 def arp_request() -> bytes:
     return frame(BROADCAST, A, ethertype=0x0806,
                  payload=bytes.fromhex("0001080006040001") + mac(A) + GUEST_IP + bytes(6) + HOST_IP + bytes(18))
-
-
-def checksum(data: bytes) -> bytes:
-    total = sum(int.from_bytes(data[i:i + 2], "big") for i in range(0, len(data), 2))
-    total = (total & 0xFFFF) + (total >> 16)
-    return (~((total & 0xFFFF) + (total >> 16)) & 0xFFFF).to_bytes(2, "big")
 
 
 def echo_request(dst: str) -> bytes:

@@ -6,27 +6,22 @@
     guest.receive()                  # from its receive queue: [(frame, offload header), ...]
 
 It behaves well unless told otherwise: every number that it would write can be written differently, into the socket
-(`say`), and into the rings (`Ring.descriptor`, `Ring.offer`).
+(`say`), and into the rings (guest_rings.py).
 """
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import itertools
-import mmap
-import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from dataplane.ports.vhost_user.protocol import Feature, Request
+from tests.support.guest_rings import GUEST_BASE, INDIRECT, NEXT, Ring, SharedMemory
 
-NEXT, WRITE, INDIRECT = 1, 2, 4
 VNET = struct.Struct("=BBHHHHH")     # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, num_buffers
-GUEST_BASE = 0x4000_0000             # where the memory begins in the guest
-USER_BASE = 0x7F12_3400_0000         # and in the front-end
+USER_BASE = 0x7F12_3400_0000         # where the memory begins in the front-end
 BUFFER = 2048
 FEATURES = frozenset({Feature.VERSION_1, Feature.MRG_RXBUF, Feature.INDIRECT_DESC, Feature.PROTOCOL_FEATURES, Feature.MQ})
 OFFLOADS = frozenset({
@@ -35,106 +30,14 @@ OFFLOADS = frozenset({
 })
 
 
-class SharedMemory:
-    """A memfd, sealed against shrinking as QEMU's memory-backend-memfd is, unless told otherwise."""
-
-    def __init__(self, octets: int = 4 << 20, *, sealed: bool = True) -> None:
-        self.octets = octets
-        self.fd = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, octets)
-        if sealed:
-            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-        self.at = mmap.mmap(self.fd, octets)
-        self._free = 0
-
-    def take(self, octets: int, alignment: int = 64) -> int:
-        """The offset of a fresh piece."""
-        offset = (self._free + alignment - 1) // alignment * alignment
-        self._free = offset + octets
-        assert self._free <= self.octets, "the guest's memory is used up"
-        return offset
-
-    def read(self, offset: int, octets: int) -> bytes:
-        return self.at[offset : offset + octets]
-
-    def write(self, offset: int, octets: bytes) -> None:
-        self.at[offset : offset + len(octets)] = octets
-
-    def u16(self, offset: int) -> int:
-        return int(struct.unpack_from("=H", self.at, offset)[0])
-
-    def put_u16(self, offset: int, value: int) -> None:
-        """One aligned store, as the driver of a real guest does it."""
-        ctypes.c_uint16.from_buffer(self.at, offset).value = value & 0xFFFF
-
-    def close(self) -> None:
-        self.at.close()
-        os.close(self.fd)
+def u64(number: int) -> bytes:
+    """The payload of most requests."""
+    return struct.pack("=Q", number)
 
 
-class Ring:
-    """The driver's side of one split virtqueue."""
-
-    def __init__(self, memory: SharedMemory, size: int) -> None:
-        self.memory, self.size = memory, size
-        self.desc = memory.take(16 * size)
-        self.avail = memory.take(6 + 2 * size)
-        self.used = memory.take(6 + 8 * size)
-        self.next = 0                # free-running: of the available ring
-        self.seen = 0                # of the used ring
-        self.free = list(range(size))[::-1]
-        self.chains: dict[int, list[int]] = {}       # head -> its descriptors
-        self.kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.call = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def descriptor(self, index: int, address: int, length: int, flags: int = 0, following: int = 0) -> None:
-        self.memory.write(self.desc + 16 * index, struct.pack("=QIHH", address, length, flags, following))
-
-    def chain(self, pieces: Sequence[tuple[int, int]], writable: bool = False) -> int:
-        """Describe (offset, length) pieces with descriptors of the ring; the head's index."""
-        indices = [self.free.pop() for _ in pieces]
-        for k, (offset, length) in enumerate(pieces):
-            flags = (WRITE if writable else 0) | (NEXT if k + 1 < len(pieces) else 0)
-            self.descriptor(indices[k], GUEST_BASE + offset, length, flags, indices[k + 1] if k + 1 < len(pieces) else 0)
-        self.chains[indices[0]] = indices
-        return indices[0]
-
-    def offer(self, head: int, *, publish: bool = True) -> None:
-        """Put a head onto the available ring."""
-        self.memory.put_u16(self.avail + 4 + 2 * (self.next % self.size), head)
-        self.next += 1
-        if publish:
-            self.publish()
-
-    def publish(self, index: int | None = None) -> None:
-        self.memory.put_u16(self.avail + 2, self.next if index is None else index)
-
-    def notify(self) -> None:
-        os.eventfd_write(self.kick, 1)
-
-    @property
-    def used_index(self) -> int:
-        return self.memory.u16(self.used + 2)
-
-    def collect(self) -> list[tuple[int, int]]:
-        """(head, octets written) of what has come back since the last call."""
-        done = []
-        while self.seen & 0xFFFF != self.used_index:
-            head, octets = struct.unpack("=2I", self.memory.read(self.used + 4 + 8 * (self.seen % self.size), 8))
-            self.seen += 1
-            self.free += self.chains.pop(head, [])
-            done.append((head, octets))
-        return done
-
-    def was_called(self) -> bool:
-        try:
-            return os.eventfd_read(self.call) > 0
-        except BlockingIOError:
-            return False
-
-    def close(self) -> None:
-        os.close(self.kick)
-        os.close(self.call)
+def of_ring(index: int, number: int) -> bytes:
+    """The payload of a request about one ring."""
+    return struct.pack("=2I", index, number)
 
 
 class Guest:
@@ -194,7 +97,7 @@ class Guest:
     def order(self, request: int, payload: bytes = b"", fds: Sequence[int] = ()) -> bool:
         """Whether a request was acknowledged as done."""
         self.say(request, payload, fds, flags=1 | 8)
-        return self.hear() == (request, struct.pack("=Q", 0))
+        return self.hear() == (request, u64(0))
 
     def regions(self) -> list[tuple[int, int, int, int]]:
         return [(GUEST_BASE, self.memory.octets, USER_BASE, 0)]
@@ -206,21 +109,21 @@ class Guest:
     def negotiate(self, protocol_features: int = 1 << 0 | 1 << 3 | 1 << 13) -> None:
         self.ask(Request.GET_FEATURES)
         self.ask(Request.GET_PROTOCOL_FEATURES)
-        self.say(Request.SET_PROTOCOL_FEATURES, struct.pack("=Q", protocol_features))
+        self.say(Request.SET_PROTOCOL_FEATURES, u64(protocol_features))
         self.say(Request.SET_OWNER)
-        assert self.order(Request.SET_FEATURES, struct.pack("=Q", sum(1 << feature for feature in self.features)))
+        assert self.order(Request.SET_FEATURES, u64(sum(1 << feature for feature in self.features)))
 
     def share(self) -> bool:
         return self.order(Request.SET_MEM_TABLE, self.table(), [self.memory.fd] * len(self.regions()))
 
     def start_ring(self, index: int) -> None:
         ring = self.rings[index]
-        assert self.order(Request.SET_VRING_NUM, struct.pack("=2I", index, ring.size))
-        assert self.order(Request.SET_VRING_BASE, struct.pack("=2I", index, ring.used_index))
+        assert self.order(Request.SET_VRING_NUM, of_ring(index, ring.size))
+        assert self.order(Request.SET_VRING_BASE, of_ring(index, ring.used_index))
         assert self.order(Request.SET_VRING_ADDR, self.addresses(index))
-        assert self.order(Request.SET_VRING_KICK, struct.pack("=Q", index), [ring.kick])
-        assert self.order(Request.SET_VRING_CALL, struct.pack("=Q", index), [ring.call])
-        assert self.order(Request.SET_VRING_ENABLE, struct.pack("=2I", index, 1))
+        assert self.order(Request.SET_VRING_KICK, u64(index), [ring.kick])
+        assert self.order(Request.SET_VRING_CALL, u64(index), [ring.call])
+        assert self.order(Request.SET_VRING_ENABLE, of_ring(index, 1))
 
     def addresses(self, index: int) -> bytes:
         ring = self.rings[index]
@@ -239,7 +142,7 @@ class Guest:
         """Stop every ring; the index where each would go on."""
         bases = []
         for index in range(len(self.rings)):
-            self.say(Request.GET_VRING_BASE, struct.pack("=2I", index, 0))
+            self.say(Request.GET_VRING_BASE, of_ring(index, 0))
             bases.append(struct.unpack("=2I", self.hear()[1])[1])
         return bases
 

@@ -8,14 +8,12 @@
 
 from __future__ import annotations
 
-import array
 import errno
 import fcntl
 import itertools
 import json
 import os
 import socket
-import struct
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -25,20 +23,17 @@ from typing import Any
 from dataplane.ports.vhost_user.backend import Backend
 from tests.support.guest import FEATURES, OFFLOADS, Guest
 from tests.support.memory_switch import MemorySwitch
+from tests.support.raw_socket import VNET, raw_socket, receive_raw, vnet_header
 from tests.support.scratch import Scratch, wait_until
 from vswitch import host
 from vswitch.host.namespaces import inside
-from vswitch.host.sockets import PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, PACKET_VNET_HDR, SOL_PACKET, open_packet
+from vswitch.host.sockets import SOL_PACKET, open_packet
 from vswitch.host.taps import open_queue
 from vswitch.plan.interface_steps import Shield, TapCreate
 
 INTERFACE = "x"
 TUNSETOFFLOAD = 0x400454D0
-TP_STATUS_VLAN_VALID = 1 << 4
-VNET = struct.Struct("=BBHHHH")                      # struct virtio_net_hdr
-NEEDS_CSUM = 1
 PACKET_STATISTICS = 6
-SIOCETHTOOL, ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO = 0x8946, 0x17, 0x1F, 0x24
 
 
 class Peer:
@@ -256,47 +251,8 @@ PEERS: dict[str, Callable[[MemorySwitch, Scratch], Peer]] = {
 }
 
 
-def vnet_header(*, gso_type: int = 0, gso_size: int = 0, csum_start: int = -1, csum_offset: int = 0) -> bytes:
-    if csum_start < 0:
-        return bytes(VNET.size)
-    return VNET.pack(NEEDS_CSUM, gso_type, 54 if gso_type else 0, gso_size, csum_start, csum_offset)
-
-
 def open_quietly() -> int:
     """A TAP in this namespace, whose kernel says nothing by itself."""
     for which in ("all", "default"):
         Path(f"/proc/sys/net/ipv6/conf/{which}/disable_ipv6").write_text("1")
     return open_queue(INTERFACE, makes=True)
-
-
-def raw_socket(interface: str) -> socket.socket:
-    """A packet socket that leaves tags aside and super-frames whole, as the kernel has them."""
-    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-    for option in (PACKET_VNET_HDR, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING):
-        raw.setsockopt(SOL_PACKET, option, 1)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    raw.bind((interface, 3))
-    return raw
-
-
-def receive_raw(raw: socket.socket) -> bytes | None:
-    """The next frame with its tag back in its place, or None."""
-    try:
-        data, control, _, _ = raw.recvmsg(1 << 17, 256)
-    except BlockingIOError:
-        return None
-    octets = data[VNET.size :]
-    for level, kind, words in control:
-        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
-            status, *_, tci, tpid = struct.unpack("=IIIHHHH", words[:20])
-            if status & TP_STATUS_VLAN_VALID:
-                octets = octets[:12] + struct.pack("!HH", tpid, tci) + octets[12:]
-    return octets
-
-
-def offloads_off(interface: str) -> None:
-    """What `ethtool -K INTERFACE tx off tso off gso off` does, in the caller's namespace."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        for command in (ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO):
-            value = array.array("I", [command, 0])
-            fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP16x", interface.encode(), value.buffer_info()[0]))

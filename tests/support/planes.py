@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import tempfile
 import time
@@ -89,7 +88,3 @@ def eventually(holds: Callable[[], Any], seconds: float = 5.0) -> Any:
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
         time.sleep(0.01)
     return result
-
-
-def n_fds(pid: int) -> int:
-    return len(os.listdir(f"/proc/{pid}/fd"))
