@@ -27,10 +27,6 @@ def guest(guest_without_rings):
     return guest_without_rings
 
 
-def is_open(switch):
-    return switch.backends["a"].is_open
-
-
 def n_maps():
     return len(Path("/proc/self/maps").read_text().splitlines())
 
@@ -60,10 +56,10 @@ def test_m5_a_message_in_pieces_is_a_message(switch, guest):
 def test_m5_replies_that_nobody_takes_end_the_connection(switch, guest):
     ask = struct.pack("=3I", Request.GET_FEATURES, 1, 0)
     for _ in range(10_000):
-        if not is_open(switch):
+        if not switch.is_open("a"):
             break
         guest.say(Request.GET_FEATURES)
-    assert not is_open(switch)
+    assert not switch.is_open("a")
     assert len(ask) == 12
 
 
@@ -116,7 +112,7 @@ def test_m8_what_is_set_again_replaces_and_frees(switch, guest):
     fds, kib = n_fds(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     maps = n_maps()
     round_of_sets(3000)
-    assert is_open(switch)
+    assert switch.is_open("a")
     assert n_fds() == fds
     assert n_maps() <= maps + 2
     # A sanitizer keeps freed memory for a while.
@@ -137,7 +133,7 @@ def test_m8_connections_come_and_go(switch):
             guest.send(frame())
             guest.close()
             switch.backends["a"].serve()
-            assert not is_open(switch)
+            assert not switch.is_open("a")
 
     connect(5)
     fds = n_fds()

@@ -24,27 +24,23 @@ def guest(guest_without_rings):
     return guest_without_rings
 
 
-def is_open(switch):
-    return switch.backends["a"].is_open
-
-
 # M1: the header.
 
 @pytest.mark.parametrize(("flags", "size"), [(0, 8), (2, 8), (3, 8), (1 | 4, 8), (1 | 16, 8), (1 | 1 << 31, 8), (1, 7), (1, 9),
                                              (1, 0), (1, 0x1001), (1, 0xFFFFFFFF)])
 def test_m1_a_header_that_is_none_ends_the_connection(switch, guest, flags, size):
     guest.say(Request.SET_FEATURES, u64(0), flags=flags, size=size)
-    assert not is_open(switch)
+    assert not switch.is_open("a")
 
 
 def test_m1_the_size_is_checked_before_the_payload_is_read(switch, guest):
     guest.say(Request.SET_FEATURES, b"", size=0xFFFFFFFF)       # no payload ever comes
-    assert not is_open(switch)
+    assert not switch.is_open("a")
 
 
 def test_m1_control(switch, guest):
     assert guest.order(Request.SET_FEATURES, u64(1 << Feature.VERSION_1))
-    assert is_open(switch)
+    assert switch.is_open("a")
 
 
 # M2: the request.
@@ -54,9 +50,9 @@ def test_m1_control(switch, guest):
 def test_m2_an_unknown_request_fails_or_ends_the_connection(switch, guest, request_id):
     guest.say(request_id, u64(0), flags=1 | 8)
     assert guest.hear() == (request_id, u64(1))
-    assert is_open(switch)
+    assert switch.is_open("a")
     guest.say(request_id, u64(0))
-    assert not is_open(switch)
+    assert not switch.is_open("a")
 
 
 def test_m2_only_what_is_implemented_is_offered(guest):
@@ -82,10 +78,10 @@ def test_m3_the_number_of_file_descriptors_is_exact_and_none_is_left(switch, gue
     fds = [os.eventfd(0) for _ in range(3)]
     try:
         for n in range(4):
-            if is_open(switch):
+            if switch.is_open("a"):
                 guest.say(request_id, payload, fds[:n])
-                assert is_open(switch) is (n == right)
-            if not is_open(switch):
+                assert switch.is_open("a") is (n == right)
+            if not switch.is_open("a"):
                 port = switch.core.driver("a")
                 again = switch.plug_again("a", port)
                 again.negotiate()
@@ -94,7 +90,7 @@ def test_m3_the_number_of_file_descriptors_is_exact_and_none_is_left(switch, gue
         before = n_fds()
         for _ in range(20):
             guest.say(request_id, payload, fds[:2], flags=1 | 8)
-            if not is_open(switch):
+            if not switch.is_open("a"):
                 break
         assert n_fds() <= before
     finally:
@@ -106,7 +102,7 @@ def test_m3_more_than_any_message_has_are_closed_too(switch, guest):
     fds = [os.eventfd(0) for _ in range(40)]
     before = n_fds()
     guest.say(Request.SET_VRING_CALL, u64(0), fds, flags=1 | 8)
-    assert not is_open(switch)
+    assert not switch.is_open("a")
     assert n_fds() < before
     for fd in fds:
         os.close(fd)
@@ -119,7 +115,7 @@ def test_m3_none_in_the_middle_of_a_message(switch, guest):
     guest.pump()
     socket.send_fds(guest.socket, [struct.pack("=IQ", 8, 0)], [fd])
     guest.pump()
-    assert not is_open(switch)
+    assert not switch.is_open("a")
     assert n_fds() < before
     os.close(fd)
 
@@ -167,7 +163,7 @@ def test_m4_what_was_not_negotiated(switch):
     guest.negotiate(protocol_features=1 << 3)        # REPLY_ACK alone
     assert not guest.order(Request.RESET_DEVICE)
     guest.say(Request.GET_QUEUE_NUM)
-    assert not is_open(switch)
+    assert not switch.is_open("a")
 
 
 def test_m4_what_was_not_offered(switch, guest):
@@ -189,7 +185,7 @@ def test_m7_the_whole_index_counts(switch, guest, index):
     assert not guest.order(Request.SET_VRING_CALL, u64(word), [guest.rings[0].call])
     assert not guest.order(Request.SET_VRING_KICK, u64(word | 1 << 63), [guest.rings[0].kick])
     guest.say(Request.GET_VRING_BASE, of_ring(index, 0))
-    assert not is_open(switch)
+    assert not switch.is_open("a")
 
 
 @pytest.mark.parametrize(("size", "is_right"), [

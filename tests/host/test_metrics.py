@@ -5,20 +5,11 @@ import signal
 
 import pytest
 
-from tests.support.boxed import boxed
 from tests.support.frames import A, B, C, frame
 from tests.support.planes import eventually
+from tests.support.two_guests import ALICE, BOB, NAME, two_guests
 
 pytestmark = pytest.mark.netns
-NAME = f"m{os.getpid()}"
-TEXT = f"""\
-schema: vswitch/v1
-name: {NAME}
-switches: {{s1: {{}}}}
-guests:
-  alice: {{switch: s1, mac: "{A}"}}
-  bob: {{switch: s1, mac: "{B}"}}
-"""
 
 
 def samples(text):
@@ -33,14 +24,10 @@ def labels(**more):
 
 
 def test_counters_drops_and_health():
-    with boxed() as box:
-        box.up(TEXT)
-        box.plug("alice-eth0")
-        box.plug("bob-eth0")
-        eventually(lambda: [row["state"] for row in box.client.ports()] == ["up", "up"])
-        box.send("alice-eth0", frame(B, A))
-        assert box.receive("bob-eth0")
-        box.send("alice-eth0", frame(B, C))
+    with two_guests() as box:
+        box.send(ALICE, frame(B, A))
+        assert box.receive(BOB)
+        box.send(ALICE, frame(B, C))
         eventually(lambda: box.port("alice.eth0")["drops"])
         seen = samples(box.client.metrics())
         alice = labels(port="alice.eth0")

@@ -9,10 +9,12 @@ import threading
 
 import pytest
 
+from tests.support import two_guests
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame, mac
 from tests.support.physical_network import wired
 from tests.support.planes import eventually
+from tests.support.two_guests import ALICE, BOB
 
 pytestmark = pytest.mark.netns
 NAME = f"e{os.getpid()}"
@@ -30,7 +32,6 @@ guests:
   bob: {{switch: s1, mac: "{B}"}}
 """
 STICKY = TEAM.replace(", teaming: {mode: active_standby}", "")
-ALICE, BOB = "alice-eth0", "bob-eth0"
 RARP = b"\x80\x35"
 
 
@@ -42,10 +43,7 @@ def box():
 
 
 def up(box, text):
-    box.up(text)
-    for tap in (ALICE, BOB):
-        box.plug(tap)
-    eventually(lambda: {row["state"] for row in box.client.ports()} == {"up"})
+    two_guests.up(box, text)
     eventually(lambda: box.wire.learned(A) and box.wire.learned(B))      # the announcements of both have arrived
     box.wire.heard()
     return box

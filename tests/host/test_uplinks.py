@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import two_guests
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame, tag
 from tests.support.physical_network import wired
 from tests.support.planes import eventually
+from tests.support.two_guests import ALICE, BOB
 from vswitch import host
 from vswitch.errors import TopologyError
 
@@ -27,7 +29,6 @@ guests:
   bob: {{switch: s1, mac: "{B}"}}
 """
 TRUNK = ONE.replace(f'mac: "{A}"', f'mac: "{A}", vlan: 10').replace(f'mac: "{B}"', f'mac: "{B}", vlan: 20')
-ALICE, BOB = "alice-eth0", "bob-eth0"
 
 
 @pytest.fixture
@@ -39,10 +40,7 @@ def box():
 
 
 def up(box, text):
-    box.up(text)
-    for tap in (ALICE, BOB):
-        box.plug(tap)
-    eventually(lambda: {row["state"] for row in box.client.ports()} == {"up"})
+    two_guests.up(box, text)
     eventually(lambda: box.wire.learned(A) and box.wire.learned(B))      # announced
     box.wire.heard()
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import struct
 import subprocess
 from collections.abc import Iterator
 
 from tests.support.boxed import Box
-
-ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING = 3, 263, 8, 23
+from tests.support.raw_socket import with_tag
+from vswitch.host.sockets import ETH_P_ALL, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, SOL_PACKET
 
 
 class Wire:
@@ -85,11 +84,7 @@ def listen(interface: str) -> socket.socket:
 
 def receive(heard: socket.socket) -> bytes:
     octets, control, _, _ = heard.recvmsg(65536, 64)
-    for _, kind, data in control:
-        status, *_, tci, tpid = struct.unpack("IIIHHHH", data[:20])
-        if kind == PACKET_AUXDATA and status & 0x10:     # TP_STATUS_VLAN_VALID
-            return octets[:12] + struct.pack("!HH", tpid or 0x8100, tci) + octets[12:]
-    return octets
+    return with_tag(octets, control)
 
 
 @contextlib.contextmanager

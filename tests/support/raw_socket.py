@@ -36,12 +36,16 @@ def receive_raw(raw: socket.socket) -> bytes | None:
         data, control, _, _ = raw.recvmsg(1 << 17, 256)
     except BlockingIOError:
         return None
-    octets = data[VNET.size :]
+    return with_tag(data[VNET.size :], control)
+
+
+def with_tag(octets: bytes, control: list[tuple[int, int, bytes]]) -> bytes:
+    """A frame with the tag back in its place that the kernel took off and reported aside."""
     for level, kind, words in control:
         if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
             status, *_, tci, tpid = struct.unpack("=IIIHHHH", words[:20])
             if status & TP_STATUS_VLAN_VALID:
-                octets = octets[:12] + struct.pack("!HH", tpid, tci) + octets[12:]
+                return octets[:12] + struct.pack("!HH", tpid, tci) + octets[12:]
     return octets
 
 

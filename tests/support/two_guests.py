@@ -25,11 +25,16 @@ ALICE, BOB = "alice-eth0", "bob-eth0"
 @contextlib.contextmanager
 def two_guests() -> Iterator[Box]:
     with boxed() as box:
-        box.up(TWO)
-        box.plug(ALICE)
-        box.plug(BOB)
-        eventually(lambda: [row["state"] for row in box.client.ports()] == ["up", "up"])
+        up(box, TWO)
         yield box
+
+
+def up(box: Box, text: str) -> None:
+    """Bring a topology with both guests up and plug them in; every port is up when this returns."""
+    box.up(text)
+    for tap in (ALICE, BOB):
+        box.plug(tap)
+    eventually(lambda: {row["state"] for row in box.client.ports()} == {"up"})
 
 
 def assert_frames_flow(box: Box) -> None:

@@ -75,6 +75,10 @@ class VhostSwitch(MemorySwitch):
         frames: list[bytes] = self.core.driver(name).take()
         return frames
 
+    def is_open(self, name: str) -> bool:
+        """Whether the connection of a guest goes on."""
+        return self.backends[name].is_open
+
     def condition(self, name: str) -> tuple[str, str]:
         """State and sentence of a port, as `show ports` has them."""
         listed = next(port for port in self.core.ports() if port["config"]["name"] == name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from vswitch.errors import UsageError
@@ -41,6 +42,11 @@ def ports_named(topology: Topology, word: str | None) -> list[Port]:
 def mac_of(topology: Topology, port: Port) -> str:
     """The address that the file gives to a guest's port, else the one derived for this host."""
     return port.mac or derived_mac(host_seed(), topology.name, str(port.guest), str(port.nic))
+
+
+def as_json(topology: Topology, port: Port, **text: Any) -> dict[str, Any]:
+    """A port for programs, with the text that plugs a guest into it."""
+    return {"port": port.name, "guest": port.guest, "interface": port.interface, "mac": mac_of(topology, port), **text}
 
 
 def qemu_arguments(topology: Topology, port: Port) -> list[str]:

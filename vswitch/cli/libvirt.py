@@ -6,7 +6,7 @@ import rich_click as click
 
 from vswitch.cli._file import file_option, find_file
 from vswitch.cli._output import output_option, print_json
-from vswitch.cli._plug import libvirt_xml, mac_of, ports_named
+from vswitch.cli._plug import as_json, libvirt_xml, ports_named
 from vswitch.topology import load
 
 
@@ -19,8 +19,7 @@ def command(name: str | None, file: str | None, output: str) -> None:
     topology = load(find_file(file))
     ports = ports_named(topology, name)
     if output == "json":
-        print_json([{"port": port.name, "guest": port.guest, "interface": port.interface, "mac": mac_of(topology, port),
-                     "xml": libvirt_xml(topology, port)} for port in ports])
+        print_json([as_json(topology, port, xml=libvirt_xml(topology, port)) for port in ports])
         return
     for port in ports:
         if len(ports) > 1:

@@ -6,7 +6,7 @@ import rich_click as click
 
 from vswitch.cli._file import file_option, find_file
 from vswitch.cli._output import output_option, print_json
-from vswitch.cli._plug import mac_of, ports_named, qemu_arguments, shared_memory
+from vswitch.cli._plug import as_json, ports_named, qemu_arguments, shared_memory
 from vswitch.topology import load
 
 
@@ -19,9 +19,8 @@ def command(name: str | None, file: str | None, output: str) -> None:
     topology = load(find_file(file))
     ports = ports_named(topology, name)
     if output == "json":
-        print_json([{"port": port.name, "guest": port.guest, "interface": port.interface, "mac": mac_of(topology, port),
-                     "arguments": qemu_arguments(topology, port),
-                     "shared_memory": shared_memory(topology, str(port.guest)) if port.socket else []} for port in ports])
+        print_json([as_json(topology, port, arguments=qemu_arguments(topology, port),
+                            shared_memory=shared_memory(topology, str(port.guest)) if port.socket else []) for port in ports])
         return
     for guest in dict.fromkeys(port.guest for port in ports):
         if name is None:
