@@ -1,11 +1,15 @@
 """A port of the switch on the cold side: its configuration, its driver, its state on the path."""
 
 import importlib
+import os
 
 from libc.stdlib cimport free
+from libc.string cimport memset
 
+from dataplane.commands cimport Overrun, PortChange, Reopening, command_change, command_overrun, command_reopen
 from dataplane.ports.port cimport Port
 from dataplane.reasons cimport PASS
+from dataplane.runner cimport Runner
 from dataplane.settings cimport settings_fill
 from dataplane.state cimport PORT_DOWN, PORT_UP, PORTS_MAX, PortState
 from dataplane.sys.compiler cimport allocate_lines
@@ -18,6 +22,7 @@ from dataplane.mac import mac_text
 
 STATES = ("up", "waiting", "down", "broken")
 DRIVERS = ("memory", "packet", "tun", "vhost_user")
+REOPENED = ("packet", "tun")     # drivers that hold nothing but their file descriptors
 
 
 def driver_open(config, fds):
@@ -69,6 +74,47 @@ cdef class AttachedPort:
         cdef epoll_event event
         if self.state.poll_fd >= 0 and self.state.state != PORT_DOWN:
             epoll_ctl(epoll_fd, EPOLL_CTL_DEL, self.state.poll_fd, &event)
+
+    def change(self, Runner runner, dict config, *, bint forgets=False, bint starts_anew=False, bint readdresses=False):
+        """Give the port the settings of `config`; see commands.PortChange for what goes with them."""
+        cdef PortChange change
+        memset(&change, 0, sizeof(change))
+        change.port = self.state
+        change.forgets = forgets
+        change.starts_anew = starts_anew
+        change.readdresses = readdresses
+        change.wanted = <PortState *>allocate_lines(sizeof(PortState))
+        if change.wanted == NULL:
+            raise MemoryError
+        try:
+            settings_fill(change.wanted, config)
+            runner.call(command_change, &change)
+        finally:
+            free(change.wanted.vlan.sets)
+            free(change.wanted)
+        self.config = config
+
+    def reopen(self, Runner runner, fds):
+        """Give the driver another device of the same kind, whose `fds` it borrows."""
+        cdef Reopening reopening
+        if self.config["driver"] not in REOPENED or len(fds) != len(self.driver.fds):
+            raise ValueError(f"port {self.config['name']} cannot be given {len(fds)} other file descriptors")
+        self.unlisten(runner.switch.epoll_fd)
+        # Under the numbers that the driver knows: it need not hear of it, nor the worker wait for it.
+        for new, old in zip(fds, self.driver.fds, strict=True):
+            os.dup2(new, old, inheritable=False)
+        reopening.port = self.state
+        reopening.has_carrier = self.config["carrier"]
+        runner.call(command_reopen, &reopening)
+        self.listen(runner.switch.epoll_fd)
+
+    def collect_overruns(self, Runner runner):
+        """Book what the kernel dropped before we read it."""
+        cdef Overrun overrun
+        overrun.n = self.driver.overruns()
+        if overrun.n:
+            overrun.port = self.state
+            runner.call(command_overrun, &overrun)
 
     def as_listed(self):
         """What messages.py says of a port in the answer to `ports`."""

@@ -7,14 +7,10 @@ import errno
 import os
 
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free
 from libc.string cimport memset
 
 from dataplane.attached cimport AttachedPort
-from dataplane.commands cimport (
-    Overrun, PortChange, Reopening, command_add, command_ageing, command_change, command_overrun, command_remove,
-    command_reopen, command_resume,
-)
+from dataplane.commands cimport command_add, command_ageing, command_remove, command_resume
 from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
 from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list
@@ -22,19 +18,16 @@ from dataplane.flooding cimport Flooding
 from dataplane.ports.port cimport Port
 from dataplane.relations cimport relate, share_learning
 from dataplane.runner cimport Runner, WorkerGate
-from dataplane.settings cimport settings_fill
 from dataplane.shared_tables cimport SharedTables
-from dataplane.state cimport PortState, SwitchState
-from dataplane.sys.compiler cimport allocate_lines, is_debug_build
+from dataplane.state cimport SwitchState
+from dataplane.sys.compiler cimport is_debug_build
 from dataplane.teaming cimport Teaming
 
 from dataplane.attached import driver_open, free_index
 from dataplane.configuration import config_merged, fixed_addresses, refuse_taken, vlans_of
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
-from dataplane.team import members_of
-
-REOPENED = ("packet", "tun")     # drivers that hold nothing but their file descriptors
+from dataplane.team import is_in_team
 
 cdef enum:
     SPIN_US_MAX = 50             # polling is rationed
@@ -124,12 +117,11 @@ cdef class Switch:
         # The guest behind the port may be another one now: it has to say its address anew.
         forgets = (
             any(new[key] != port.config[key] for key in ("learning", "mac", "vlan"))
-            or (port.config["carrier"] and not new["carrier"] and not self._is_in_team(new["name"]))
+            or (port.config["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
         )
         old = port.config
         readdresses = any(old[key] != new[key] for key in ("allowed_macs", "effective_mac", "mac_changes"))
-        self._change(port, new, forgets, forgets, readdresses)
-        port.config = new
+        port.change(self.runner, new, forgets=forgets, starts_anew=forgets, readdresses=readdresses)
         if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role", "promiscuous_mode")):
             self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
         if any(old[key] != new[key] for key in ("guest", "split_horizon")):
@@ -142,41 +134,13 @@ cdef class Switch:
         others = [port.config for name, port in self.attached.items() if name != config["name"]]
         refuse_taken(config, others, self.config["fdb_capacity"], shared)
 
-    cdef _change(self, AttachedPort port, dict config, bint forgets, bint starts_anew, bint readdresses):
-        """Give `port` the settings of `config`."""
-        cdef PortChange change
-        memset(&change, 0, sizeof(change))
-        change.port = port.state
-        change.forgets = forgets
-        change.starts_anew = starts_anew
-        change.readdresses = readdresses
-        change.wanted = <PortState *>allocate_lines(sizeof(PortState))
-        try:
-            settings_fill(change.wanted, config)
-            self.runner.call(command_change, &change)
-        finally:
-            free(change.wanted.vlan.sets)
-            free(change.wanted)
-
     def port_reopen(self, name, fds):
         """Give a port another device of the same kind; it keeps its index, settings, counters and addresses.  Owns `fds`."""
-        cdef AttachedPort port
-        cdef Reopening reopening
         try:
-            port = self._attached(name)
-            if port.config["driver"] not in REOPENED or len(fds) != len(port.driver.fds):
-                raise ValueError(f"port {name} cannot be given {len(fds)} other file descriptors")
-            port.unlisten(self.switch.epoll_fd)
-            # Under the numbers that the driver knows: it need not hear of it, nor the worker wait for it.
-            for new, old in zip(fds, port.driver.fds, strict=True):
-                os.dup2(new, old, inheritable=False)
+            self._attached(name).reopen(self.runner, fds)
         finally:
             for fd in fds:
                 os.close(fd)
-        reopening.port = port.state
-        reopening.has_carrier = port.config["carrier"]
-        self.runner.call(command_reopen, &reopening)
-        port.listen(self.switch.epoll_fd)
         self.teaming.forget(name)
         self._settle()
 
@@ -220,10 +184,6 @@ cdef class Switch:
     cdef _settle(self):
         self.teaming.settle(self.config["teaming"], self._by_index())
 
-    cdef bint _is_in_team(self, name):
-        teaming = self.config["teaming"]
-        return bool(teaming) and len(members_of(teaming)) > 1 and name in members_of(teaming)
-
     cdef _fix(self, AttachedPort port):
         """Enter the addresses that are the port's before its first frame."""
         fdb_fix(self.runner, port.state.index, fixed_addresses(port.config, self.config["shared_learning"]))
@@ -248,7 +208,7 @@ cdef class Switch:
     cdef _forget_pinned(self, AttachedPort port):
         """A `learning: first` port pins the next address that it hears."""
         if port.config["learning"] == "first" and not port.config["mac"]:
-            self._change(port, port.config, True, False, False)
+            port.change(self.runner, port.config, forgets=True)
             self._fix(port)
 
     @property
@@ -298,13 +258,8 @@ cdef class Switch:
 
     def collect_overruns(self):
         """Ask the drivers for frames that the kernel dropped before we read them, and book them as `rx_overrun`."""
-        cdef AttachedPort port
-        cdef Overrun overrun
         for port in self.attached.values():
-            overrun.n = port.driver.overruns()
-            if overrun.n:
-                overrun.port = port.state
-                self.runner.call(command_overrun, &overrun)
+            port.collect_overruns(self.runner)
 
     @property
     def event_fd(self):

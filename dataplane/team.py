@@ -44,6 +44,12 @@ def members_of(teaming: Mapping[str, Any]) -> list[str]:
     return [*teaming["active"], *teaming["standby"]]
 
 
+def is_in_team(teaming: Mapping[str, Any] | None, name: str) -> bool:
+    """Whether another uplink can take over what `name` does."""
+    members = members_of(teaming) if teaming else []
+    return len(members) > 1 and name in members
+
+
 def order_of(teaming: Mapping[str, Any], index: int) -> list[str]:
     """All uplinks of the team, in the order in which the port with `index` prefers them."""
     active = list(teaming["active"])

@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from dataplane.sys.files import is_memory_file
 
 from dataplane.ports.vhost_user.protocol import Request
 from tests.support.frames import B, frame
@@ -102,7 +103,6 @@ def test_r2_r3_only_plain_files_in_memory(switch, guest, tmp_path):
 
 
 def is_tmpfs(path):
-    from dataplane.ports.vhost_user.port import is_memory_file
     fd = os.open(path, os.O_RDONLY)
     try:
         return is_memory_file(fd)

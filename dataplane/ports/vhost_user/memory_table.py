@@ -15,8 +15,8 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from dataplane.ports.vhost_user.port import is_memory_file
 from dataplane.ports.vhost_user.protocol import MemoryRegion, RefusedError, Ring, check_regions
+from dataplane.sys.files import is_memory_file
 
 
 class MemoryTable:

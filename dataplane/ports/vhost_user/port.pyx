@@ -27,7 +27,6 @@ from dataplane.sys.epoll cimport (
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLET, EPOLLIN, close, epoll_create1, epoll_ctl, epoll_event,
 )
 from dataplane.sys.socket cimport virtio_net_hdr
-from dataplane.sys.files cimport HUGETLBFS_MAGIC, TMPFS_MAGIC, fstatfs, statfs
 from dataplane.sys.virtio cimport vring_desc
 
 from dataplane.ports.vhost_user.faults import FAULTS
@@ -143,14 +142,6 @@ cdef void change_clear_fault(void *argument) noexcept nogil:
     cdef VhostDevice *device = <VhostDevice *>argument
     device.fault = 0
     device.is_told = 0
-
-
-def is_memory_file(int fd):
-    """Whether the file lies in tmpfs or hugetlbfs, whose pages never wait for anybody (FUSE's and NFS's do)."""
-    cdef statfs about
-    if fstatfs(fd, &about):
-        return False
-    return about.f_type == TMPFS_MAGIC or about.f_type == HUGETLBFS_MAGIC
 
 
 cdef class VhostUserPort(Port):
