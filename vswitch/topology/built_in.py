@@ -11,8 +11,8 @@ from typing import Any
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import Leaf, value_of
 from vswitch.topology.model import Attach
+from vswitch.topology.port_keys import STORM_KINDS
 from vswitch.topology.vlan import carrying, written
-from vswitch.topology.vocabulary import STORM_KINDS
 from vswitch.topology.wiring import learning, shares_memory, socket_path, tap_name, used_vids
 
 UPLINK_MACS = 4096                 # a whole physical segment may live behind it

@@ -13,18 +13,8 @@ from vswitch.topology.document import Document, Path
 from vswitch.topology.inherit import Level, Settings, inherit
 from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.model import PrivateVlan, Role
-from vswitch.topology.vocabulary import (
-    AddressKeys,
-    GuestKeys,
-    Keys,
-    Nic,
-    PortKeys,
-    SecurityKeys,
-    SwitchingKeys,
-    SwitchKeys,
-    TopologyKeys,
-    UplinkKeys,
-)
+from vswitch.topology.port_keys import Keys, PortKeys, SecurityKeys, SwitchingKeys
+from vswitch.topology.vocabulary import AddressKeys, GuestKeys, Nic, SwitchKeys, TopologyKeys, UplinkKeys
 
 
 @dataclass

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vswitch.topology.document import Path
-from vswitch.topology.vocabulary import Keys
+from vswitch.topology.port_keys import Keys
 
 Level = Literal["defaults", "switch", "portgroup", "nic", "built in"]
 

@@ -10,7 +10,8 @@ from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import leaves, value_of
 from vswitch.topology.model import Place, Port, Socket, StormControl, Tap, Vlan
 from vswitch.topology.policy_scalars import packets_a_second
-from vswitch.topology.vocabulary import STORM_KINDS, AddressKeys, UplinkKeys
+from vswitch.topology.port_keys import STORM_KINDS
+from vswitch.topology.vocabulary import AddressKeys, UplinkKeys
 from vswitch.topology.wiring import interface, settled_vlan, shares_memory
 
 COPIED = (
