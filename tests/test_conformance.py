@@ -11,6 +11,7 @@ import pytest
 TESTS = Path(__file__).resolve().parent
 ANSWERS = {"yes", "different because", "no"}
 REQUIRED_ATTACKS = {f"A{n:02d}" for n in (*range(1, 23), 24, 26, 27, 28, 31, 32, 33)}
+VHOST_USER = {"M": 8, "R": 7, "D": 14, "N": 3}          # cases of each letter
 
 
 def rows(text: str) -> list[tuple[str, str, str, str]]:
@@ -58,6 +59,17 @@ def test_every_attack_that_must_fail_has_a_test():
     answers = {case: answer for case, _, answer, _ in ROWS if re.fullmatch(r"A\d\d", case)}
     assert set(answers) >= REQUIRED_ATTACKS
     assert {case: answers[case] for case in REQUIRED_ATTACKS if answers[case] != "yes"} == {}
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.glob("dataplane/test_vhost_user_*.py")), ids=lambda path: path.stem)
+def test_every_test_of_a_vhost_user_case_is_in_the_table(path):
+    """And every case has its row, so a test's number can be looked up."""
+    cases = {letter + str(n) for letter, last in VHOST_USER.items() for n in range(1, last + 1)}
+    assert {case for case, _, answer, _ in ROWS if answer == "yes"} >= cases
+    listed = {name for case, _, _, rest in ROWS if case in cases for name in named_tests(rest)}
+    numbered = [node.name for node in ast.parse(path.read_text()).body
+                if isinstance(node, ast.FunctionDef) and re.match(r"test_[mrdn]\d+_", node.name)]
+    assert {f"dataplane/{path.name}::{name}" for name in numbered} <= listed
 
 
 def test_the_checker_sees_what_is_missing():
