@@ -160,6 +160,10 @@ cdef class Switch:
         """All ports by index, each as messages.py says."""
         return [port.as_listed() for port in self._by_index()]
 
+    @property
+    def n_ports(self):
+        return len(self.attached)
+
     def driver(self, name):
         return self._attached(name).driver
 

@@ -8,7 +8,7 @@ goes where every driver puts it, into `tci`.  The socket comes ready: bound, mar
 
 from libc.errno cimport EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 
 from dataplane.frames.frame cimport (
     BURST_MAX, FRAME_TAG_INSIDE, FRAME_TAGGED, HEADER_LINE, TYPE_8021Q, Burst, Frame, frame_begin, frame_borrow,
@@ -138,8 +138,8 @@ cdef class PacketPort(Port):
         self.packet = <PacketDevice *>calloc(1, sizeof(PacketDevice))
         if self.packet == NULL:
             raise MemoryError
-        # Untouched pages cost nothing: only ports that receive long frames ever use more than their first lines.
-        self.packet.buffers = <uint8_t *>calloc(BURST_MAX, RX_ROOM)
+        # Untouched pages cost nothing, so they are not cleared: only ports that receive long frames ever use many of them.
+        self.packet.buffers = <uint8_t *>malloc(<uint64_t>BURST_MAX * RX_ROOM)
         if self.packet.buffers == NULL:
             raise MemoryError
         self.packet.fd = fds[0]

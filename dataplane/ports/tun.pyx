@@ -6,7 +6,7 @@ The kernel side belongs to the host (a `host` port) or to a lab's namespace.  On
 
 from libc.errno cimport EAGAIN, EINTR, EINVAL, EIO, ENOBUFS, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 
 from dataplane.frames.frame cimport (
     BURST_BYTES_MAX, BURST_MAX, HEADER_LINE, Burst, Frame, frame_begin, frame_borrow, frame_take_tag_off,
@@ -88,7 +88,7 @@ cdef class TunPort(Port):
         self.tun = <TunDevice *>calloc(1, sizeof(TunDevice))
         if self.tun == NULL:
             raise MemoryError
-        self.tun.buffers = <uint8_t *>calloc(BURST_MAX, RX_ROOM)
+        self.tun.buffers = <uint8_t *>malloc(<uint64_t>BURST_MAX * RX_ROOM)
         if self.tun.buffers == NULL:
             raise MemoryError
         self.tun.fd = fds[0]
