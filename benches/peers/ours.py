@@ -82,13 +82,14 @@ class Ours:
         return self._supervisor.planes(TOPOLOGY)[0]
 
     def counters(self) -> dict[str, int]:
-        """Sums over all ports: rx_frames, bursts, tx_frames and every drop."""
-        total = {"rx_frames": 0, "bursts": 0, "tx_frames": 0, "rx_overrun": 0, "drops": 0, "tx_drops": 0}
+        """Sums over all ports: rx_frames, bursts, tx_frames, every drop, and those because the receiver was full."""
+        total = {"rx_frames": 0, "bursts": 0, "tx_frames": 0, "rx_overrun": 0, "drops": 0, "tx_queue_full": 0, "tx_drops": 0}
         for port in list(self.plane.ports.values()):
             row = self.plane.tables.port(port.config["index"])
             for key in ("rx_frames", "bursts", "tx_frames", "rx_overrun"):
                 total[key] += row[key]
             total["drops"] += sum(row["drops"].values())
+            total["tx_queue_full"] += row["drops"]["tx_queue_full"]
             total["tx_drops"] += sum(row["tx_drops"].values())
         return total
 
