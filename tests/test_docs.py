@@ -24,6 +24,11 @@ def paths_in(text: str) -> set[str]:
             if name.split("/")[0] in FOLDERS and "/" in name and not PLACEHOLDER.search(name.split("/", 1)[1].split(".")[0])}
 
 
+def sources_in(text: str) -> set[str]:
+    """Source files in backquotes, as a document in their own folder names them."""
+    return {name for name in re.findall(r"`([\w./]+\.(?:py|pyx|pxd|h))`", text) if not PLACEHOLDER.search(name)}
+
+
 def words_in(text: str) -> set[str]:
     """Command words: `vswitch WORD` anywhere in a code span or a console line."""
     return set(re.findall(r"(?:`|\$ )vswitch ([a-z]+)", text))
@@ -33,6 +38,12 @@ def words_in(text: str) -> set[str]:
 def test_every_path_named_exists(document):
     missing = {name for name in paths_in(document.read_text()) if not (ROOT / name).exists()}
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_source_named_exists(document):
+    places = (ROOT, document.parent)
+    assert not {name for name in sources_in(document.read_text()) if not any((place / name).exists() for place in places)}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -60,5 +71,6 @@ def test_the_checker_sees_what_is_missing():
     """The control: a path and a command that do not exist are found."""
     text = "see `dataplane/nowhere.pxd` and `vswitch fly`; `dataplane/policies/WORD.pxd` is only a pattern"
     assert paths_in(text) == {"dataplane/nowhere.pxd"}
+    assert sources_in(text + ", `nowhere.pyx`") == {"dataplane/nowhere.pxd", "nowhere.pyx"}
     assert words_in(text) == {"fly"}
     assert CliRunner().invoke(cli, ["fly", "--help"]).exit_code == 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from vswitch.errors import PartlyAppliedError, VswitchError
-from vswitch.plan import Observed, Step, describe, plan, plan_down, undo
+from vswitch.plan import Observed, Step, plan, plan_down, undo
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
@@ -33,7 +33,8 @@ def up(text: str, file: str, wish: Wish, machine: Machine) -> list[Step]:
     apply(steps, machine)
     left = preview(text, file, wish, machine)
     if left:
-        raise PartlyAppliedError("\n  ".join(["done, and yet the host differs from the topology:", *map(describe, left)]))
+        lines = ["done, and yet the host differs from the topology:", *(step.words for step in left)]
+        raise PartlyAppliedError("\n  ".join(lines))
     return steps
 
 
@@ -55,7 +56,7 @@ def apply(steps: list[Step], machine: Machine) -> None:
                 try:
                     machine.perform(undo(earlier))
                 except VswitchError as second:
-                    lost.append(f"{describe(earlier)}: not taken back: {second}")
+                    lost.append(f"{earlier.words}: not taken back: {second}")
             if lost:
                 raise PartlyAppliedError("\n  ".join([f"{error}", *lost])) from error
             raise

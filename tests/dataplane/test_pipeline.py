@@ -32,7 +32,7 @@ from tests.support.drawn import (
     STATION,
     THEMES,
     VLANS,
-    Wire,
+    DrawnFrame,
     configs,
 )
 from tests.support.frames import tag
@@ -81,12 +81,14 @@ class BothSwitches(RuleBasedStateMachine):
         assert refused[0] == refused[1], f"{verb}{arguments} is refused by one only: data plane, reference: {refused}"
         self.step({})
 
-    def step(self, arrivals: dict[str, list[Wire]]) -> None:
+    def step(self, arrivals: dict[str, list[DrawnFrame]]) -> None:
         for name, frames in arrivals.items():
-            for wire in frames:
-                self.real.core.driver(name).inject(wire.octets)
+            for drawn in frames:
+                self.real.core.driver(name).inject(drawn.octets)
         self.real.core.step(self.real.now_ns)
-        self.model.step(self.real.now_ns, {name: [(w.octets, w.claims) for w in frames] for name, frames in arrivals.items()})
+        self.model.step(self.real.now_ns, {
+            name: [(drawn.octets, drawn.claims) for drawn in frames] for name, frames in arrivals.items()
+        })
 
     def known(self, name: str) -> str:
         """`name`, or a port that exists."""
@@ -109,11 +111,11 @@ class BothSwitches(RuleBasedStateMachine):
             self.both("port_remove", self.known(name))
 
     @rule(name=PORTS, frames=FRAMES, repeat=REPEATS)
-    def send(self, name: str, frames: list[Wire], repeat: int) -> None:
+    def send(self, name: str, frames: list[DrawnFrame], repeat: int) -> None:
         self.step({self.known(name): frames * repeat})
 
     @rule(arrivals=st.dictionaries(PORTS, FRAMES, min_size=2))
-    def send_from_several(self, arrivals: dict[str, list[Wire]]) -> None:
+    def send_from_several(self, arrivals: dict[str, list[DrawnFrame]]) -> None:
         self.step({name: frames for name, frames in arrivals.items() if name in self.model.ports})
 
     @rule(name=PORTS, station=STATION, to=DESTINATION, n=NUMBER, said=st.sampled_from(sorted(SAID)))
@@ -126,14 +128,15 @@ class BothSwitches(RuleBasedStateMachine):
         self.step({asker: [self.fitting(asker, other, station, n)], answerer: [self.fitting(answerer, station, other, n)]})
         self.step({asker: [self.fitting(asker, other, station, n)]})
 
-    def fitting(self, name: str, to: str, station: str, n: int, said: str = "nothing") -> Wire:
+    def fitting(self, name: str, to: str, station: str, n: int, said: str = "nothing") -> DrawnFrame:
         """A frame with a tag that the port takes, and mostly a source too; `n` chooses VLAN and priority."""
         port = self.model.ports[name]
         vids = sorted(port.vlans)
         vid = vids[n % len(vids)]
         if port.own and n % 4:
             station = port.own.hex(":")
-        return Wire(to, station, tag(vid, n % 8) if vid != port.vlan["pvid"] and port.vlan["admit_tagged"] else b"", said, None)
+        is_tagged = vid != port.vlan["pvid"] and port.vlan["admit_tagged"]
+        return DrawnFrame(to, station, tag(vid, n % 8) if is_tagged else b"", said, None)
 
     @rule(ns=st.sampled_from([1, 10_000_000, 200_000_000, SECOND, 4 * SECOND, 5 * SECOND, 9 * SECOND, 10 * SECOND]))
     def wait(self, ns: int) -> None:

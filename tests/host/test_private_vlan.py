@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.deployed import TOPOLOGIES, Deployed, deployed
-from tests.support.wire import watched_tags
+from tests.support.watched_tags import watched_tags
 from vswitch.lab.expectations import check
 
 pytestmark = pytest.mark.netns

@@ -84,7 +84,7 @@ def configs(vlans: list[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
 THEMES = [VLANS[:1], [vlan for vlan in VLANS if 10 in Port(PORT_DEFAULTS | {"vlan": vlan}).vlans], PRIVATE]
 
 
-class Wire:
+class DrawnFrame:
     """One frame as it is drawn, printed in words."""
 
     def __init__(self, dst: str, src: str, tags: bytes, said: str, length: int | None) -> None:
@@ -99,11 +99,12 @@ class Wire:
 
 
 WHOLE = st.builds(
-    Wire, st.sampled_from(DESTINATIONS), st.sampled_from(SOURCES), st.sampled_from(TAGS),
+    DrawnFrame, st.sampled_from(DESTINATIONS), st.sampled_from(SOURCES), st.sampled_from(TAGS),
     st.one_of(st.just("nothing"), st.sampled_from(sorted(SAID))), st.none(),
 )
 CUT = st.builds(
-    Wire, st.sampled_from(DESTINATIONS), st.sampled_from(SOURCES), st.sampled_from(TAGS), st.just("nothing"), st.integers(0, 24),
+    DrawnFrame, st.sampled_from(DESTINATIONS), st.sampled_from(SOURCES), st.sampled_from(TAGS),
+    st.just("nothing"), st.integers(0, 24),
 )
 FRAMES = st.lists(st.integers(0, 9).flatmap(lambda n: CUT if n == 0 else WHOLE), min_size=1, max_size=4)
 REPEATS = st.sampled_from([1] * 12 + [2, 20, 70, 300])

@@ -3,7 +3,7 @@
 from vswitch.plan.diff import plan, plan_down
 from vswitch.plan.opposites import undo
 from vswitch.plan.state import Interface, Observed, Owner, RunningSwitch, mark, owner_of
-from vswitch.plan.steps import Step, as_json, describe
+from vswitch.plan.steps import Step, as_json
 
-__all__ = ["Interface", "Observed", "Owner", "RunningSwitch", "Step", "as_json", "describe", "mark", "owner_of", "plan",
+__all__ = ["Interface", "Observed", "Owner", "RunningSwitch", "Step", "as_json", "mark", "owner_of", "plan",
            "plan_down", "undo"]

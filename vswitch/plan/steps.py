@@ -22,18 +22,13 @@ class Step:
 
     @property
     def words(self) -> str:
-        """The step in one line for people."""
+        """The step in one line for people: `+ port vm1.outside on vswitch1 (vm1-outside)`."""
         raise NotImplementedError
 
     @property
     def object(self) -> str:
         """The name of what the step is about."""
         raise NotImplementedError
-
-
-def describe(step: Step) -> str:
-    """The step in one line for people: `+ port vm1.outside on vswitch1 (vm1-outside)`."""
-    return step.words
 
 
 def as_json(step: Step) -> dict[str, Any]:
