@@ -16,7 +16,7 @@ import pytest
 from dataplane.switch import DEBUG
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from tests.support.drawn import (
     CHANGES,
@@ -26,20 +26,24 @@ from tests.support.drawn import (
     MIRRORS,
     NAMES,
     NUMBER,
+    OF_UPLINKS,
     PORTS,
     PRIVATE,
     REPEATS,
     STATION,
+    TEAMS,
     THEMES,
+    UPLINKS,
     VLANS,
     DrawnFrame,
     configs,
 )
-from tests.support.frames import tag
+from tests.support.frames import BROADCAST, tag
 from tests.support.memory_switch import SECOND, MemorySwitch
-from tests.support.reference_records import Claims, Frame, Port
-from tests.support.reference_switch import Copies, ReferenceSwitch
+from tests.support.reference_records import Port
+from tests.support.reference_switch import ReferenceSwitch
 from tests.support.said_packets import SAID
+from tests.support.wrong_references import WRONG
 
 STEPS_OF_RUN = 50                # of one switch; then a new one
 STEPS_MIN = 100_000 if os.environ.get("VSWITCH_LONG") else 500 if DEBUG else 2000
@@ -58,13 +62,24 @@ class BothSwitches(RuleBasedStateMachine):
         self.real = MemorySwitch(**config)
         self.model = self.reference_class(**config)
         self.checks = True
+        self.has_team = False
 
-    @initialize(configs=st.sampled_from(THEMES).flatmap(
+    @initialize(teaming=TEAMS, configs=st.sampled_from(THEMES).flatmap(
         lambda vlans: st.lists(configs(vlans), min_size=3, max_size=len(NAMES))
     ))
-    def begin(self, configs: list[dict[str, Any]]) -> None:
+    def begin(self, teaming: dict[str, Any] | None, configs: list[dict[str, Any]]) -> None:
+        self.has_team = teaming is not None
         for name, config in zip(NAMES, configs, strict=False):
-            self.both("port_add", {"name": name, "index": NAMES.index(name), "max_macs": 16} | config)
+            self.add(name, config)
+        self.both("switch_set", {"teaming": teaming})
+
+    def add(self, name: str, config: dict[str, Any]) -> None:
+        """With its index, or the two could serve their ports in different orders."""
+        self.both("port_add", {"name": name, "index": NAMES.index(name), "max_macs": 16} | config | self.duties(name))
+
+    def duties(self, name: str) -> dict[str, Any]:
+        """What a port has to be that may be in a team."""
+        return OF_UPLINKS if self.has_team and name in UPLINKS else {}
 
     def teardown(self) -> None:
         self.real.core.close()
@@ -97,13 +112,17 @@ class BothSwitches(RuleBasedStateMachine):
     @rule(name=PORTS, config=configs([*VLANS, *PRIVATE]))
     def add_or_reset_port(self, name: str, config: dict[str, Any]) -> None:
         if name in self.model.ports:
-            self.both("port_set", {"name": name} | config)
-        else:                                # with its index, or the two could serve their ports in different orders
-            self.both("port_add", {"name": name, "index": NAMES.index(name), "max_macs": 16} | config)
+            self.both("port_set", {"name": name} | config | self.duties(name))
+        else:
+            self.add(name, config)
 
     @rule(name=PORTS, config=CHANGES)
     def change_port(self, name: str, config: dict[str, Any]) -> None:
-        self.both("port_set", {"name": self.known(name)} | config)
+        self.both("port_set", {"name": self.known(name)} | config | self.duties(self.known(name)))
+
+    @rule(name=st.sampled_from(UPLINKS), carrier=st.booleans())
+    def pull_a_cable(self, name: str, carrier: bool) -> None:
+        self.both("port_set", {"name": self.known(name), "carrier": carrier})
 
     @rule(name=PORTS)
     def remove_port(self, name: str) -> None:
@@ -145,6 +164,8 @@ class BothSwitches(RuleBasedStateMachine):
 
     @rule(name=PORTS, room=st.sampled_from([None, None, 0, 1, 5]))
     def receive_slowly(self, name: str, room: int | None) -> None:
+        if self.duties(self.known(name)):    # announcements have no order, so what waits of them would differ
+            return
         self.real.core.driver(self.known(name)).room(room)
         self.model.ports[self.known(name)].room = room
         self.step({})
@@ -161,12 +182,26 @@ class BothSwitches(RuleBasedStateMachine):
     def change_switch(self, config: dict[str, Any]) -> None:
         self.both("switch_set", config)
 
+    @precondition(lambda self: self.has_team)
+    @rule(teaming=TEAMS)
+    def change_team(self, teaming: dict[str, Any] | None) -> None:
+        self.both("switch_set", {"teaming": teaming})
+
+    @precondition(lambda self: self.has_team)
+    @rule(name=st.sampled_from(NAMES[:3]), uplink=st.sampled_from(UPLINKS), station=STATION, other=STATION, n=NUMBER)
+    def cross_the_network(self, name: str, uplink: str, station: str, other: str, n: int) -> None:
+        """A station speaks to all and is heard by another uplink, too; then somebody out there answers."""
+        name, uplink = self.known(name), self.known(uplink)
+        asked = self.fitting(name, BROADCAST, station, n)
+        self.step({name: [asked]})
+        self.step({uplink: [self.fitting(uplink, BROADCAST, mac_of(asked), n), self.fitting(uplink, mac_of(asked), other, n)]})
+
     @invariant()
     def same(self) -> None:
         type(self).n_steps += 1
         sent = self.real.sent()
         for name, port in self.model.ports.items():
-            assert_same(f"what left port {name}", sent.get(name, []), port.out)
+            assert_same(f"what left port {name}", in_order(sent.get(name, [])), in_order(port.out))
             port.out = []
             record, wanted = numbers_of(self.real.core.counters(name)), numbers_of_port(port)
             differ = [key for key in record if record[key] != wanted[key]]
@@ -180,12 +215,25 @@ class BothSwitches(RuleBasedStateMachine):
         self.real.check_balance()
 
 
+def mac_of(drawn: DrawnFrame) -> str:
+    return drawn.octets[6:12].hex(":")
+
+
+def in_order(frames: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """Frames as they left, and announcements of a team (reverse ARP), which have no order."""
+    is_announced = [octets[12:14] == RARP or octets[16:18] == RARP for octets in frames]
+    others = [octets for octets, is_one in zip(frames, is_announced, strict=True) if not is_one]
+    return others, sorted(octets for octets, is_one in zip(frames, is_announced, strict=True) if is_one)
+
+
 def assert_same(what: str, found: Any, expected: Any) -> None:
     assert found == expected, f"{what}: the data plane says {found}, the reference {expected}"
 
 
 SHOWN = {"effective": "static"}
-COUNTED = ("rx_frames", "rx_bytes", "sent", "kept", "tx_frames", "tx_bytes", "tx_kept", "learned", "moved", "expired")
+RARP = b"\x80\x35"
+COUNTED = ("rx_frames", "rx_bytes", "originated", "sent", "kept", "tx_frames", "tx_bytes", "tx_kept", "learned", "moved",
+           "expired")
 
 
 def table_of(switch: MemorySwitch) -> set[tuple[int, str, str, str]]:
@@ -223,39 +271,7 @@ def test_the_data_plane_does_what_the_reference_switch_does():
     assert BothSwitches.n_steps >= STEPS_MIN
 
 
-class LearnsElsewhere(ReferenceSwitch):
-    """Lets a registered or pinned address move."""
-
-    def _learn(self, port: Port, frame: Frame) -> str:
-        reason = super()._learn(port, frame)
-        return "" if reason == "source_elsewhere" else reason
-
-
-class LosesPriority(ReferenceSwitch):
-    """Sends every frame with priority 0."""
-
-    def _egress(self, port: Port, frame: Frame, copies: Copies) -> str:
-        frame.tci = frame.tci and frame.tci & 0xFFF
-        return super()._egress(port, frame, copies)
-
-
-class AgesLate(ReferenceSwitch):
-    """Keeps an entry a second too long."""
-
-    def step(self, now_ns: int, arrivals: dict[str, list[tuple[bytes, Claims]]]) -> None:
-        self.config["ageing_s"] += 1
-        super().step(now_ns, arrivals)
-        self.config["ageing_s"] -= 1
-
-
-class MixesReasons(ReferenceSwitch):
-    """Drops the right frames for a wrong reason."""
-
-    def _vlan_ingress(self, port: Port, frame: Frame) -> str:
-        return super()._vlan_ingress(port, frame).replace("vlan_untagged", "vlan_ingress")
-
-
-@pytest.mark.parametrize("wrong", [LearnsElsewhere, LosesPriority, AgesLate, MixesReasons])
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_difference_is_found(wrong):
     """The control: the machine can fail.  One rule of the reference is wrong, and the steps that show it are found."""
     machine = type(f"With{wrong.__name__}", (BothSwitches,), {"reference_class": wrong})

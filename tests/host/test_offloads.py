@@ -1,7 +1,8 @@
 """Bundles of datagrams (USO) from a namespace to others: whole where the receiver takes them, cut where not, never changed.
 
 The sender hands its kernel many datagrams at once (UDP_SEGMENT, udp(7)); its TAP has told that the switch takes the bundle as
-it is, if the kernel knows how (Linux 6.2).  Receivers are another namespace, and guests whose TAP has no offload, untagged and tagged.
+it is, if the kernel knows how (Linux 6.2).  Receivers are another namespace, and guests whose TAP has no offload, untagged and
+tagged.
 """
 
 from __future__ import annotations

@@ -116,3 +116,13 @@ MIRRORS = st.lists(st.fixed_dictionaries({
 STATION = st.sampled_from(STATIONS)
 DESTINATION = st.one_of(STATION, st.sampled_from(DESTINATIONS))
 NUMBER = st.integers(0, 20)
+# Teams of the last two ports.  An uplink has no address of its own, no guest and no policy of one.
+UPLINKS = NAMES[3:]
+OF_UPLINKS = {"role": "uplink", "learning": "on", "mac": "", "effective_mac": "", "allowed_macs": [], "guest": None,
+              "promiscuous_mode": "reject", "isolated": False}
+TEAMS = st.one_of(st.none(), st.builds(
+    lambda uplinks, mode, failback, notifies: {
+        "mode": mode, "active": uplinks[:1] if mode == "active_standby" else uplinks,
+        "standby": uplinks[1:] if mode == "active_standby" else [], "failback": failback, "notify_switches": notifies},
+    st.sampled_from([UPLINKS, UPLINKS, UPLINKS[::-1], UPLINKS[:1]]), st.sampled_from(["active_standby", "port_sticky"]),
+    st.booleans(), st.booleans()))

@@ -89,6 +89,8 @@ class Port:
         self.drops: Counter[str] = Counter()
         self.tx_drops: Counter[str] = Counter()
         self.monitored: Counter[str] = Counter()
+        self.uplink: str = config["name"]    # by which its frames go to a team
+        self.uplink_before, self.uplink_before_until = "", 0
         self.configure(config)
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -154,6 +156,15 @@ class Port:
     def admin(self) -> str:
         return "blocked" if self.block else "link_down" if self.link == "down" else ""
 
+    def book(self, frame: Frame) -> None:
+        """Count what became of a frame of this port."""
+        if frame.is_sent:
+            self.count["sent"] += 1
+        elif frame.is_kept:
+            self.count["kept"] += 1
+        else:
+            self.drops[frame.reason] += 1
+
     # Sending: what the receiver does not take waits, up to a bound.
 
     def send(self, frame: Frame, octets: bytes, is_extra: bool) -> None:
@@ -193,3 +204,7 @@ class Entry:
     kind: str                                # of KINDS
     seen_s: int
     n_moves: int = 0                         # lately
+
+
+class Copies(list[tuple[Port, Frame, bytes, bool]]):
+    """Out of which port, of which frame, the octets, whether for a mirror."""

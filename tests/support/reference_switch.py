@@ -7,8 +7,9 @@ port's frames in turn, at most a burst at once, through ingress, learning, looku
 
 from __future__ import annotations
 
-from tests.support.reference_records import Claims, Entry, Frame, Port
-from tests.support.reference_table import SECOND, ReferenceTable
+from tests.support.reference_records import Claims, Copies, Entry, Frame, Port
+from tests.support.reference_table import SECOND
+from tests.support.reference_team import ReferenceTeam
 
 BURST = 64                       # frames that are taken from one port at once
 BLOCK_NS = 5 * SECOND            # how long a policy closes a port
@@ -22,10 +23,9 @@ RESERVED = {                     # group addresses with a word of `reserved_mult
         "01000ccccccc": "cdp",
     }.items()},
 }
-Copies = list[tuple[Port, Frame, bytes, bool]]       # out of which port, of which frame, the octets, whether for a mirror
 
 
-class ReferenceSwitch(ReferenceTable):
+class ReferenceSwitch(ReferenceTeam):
     def step(self, now_ns: int, arrivals: dict[str, list[tuple[bytes, Claims]]]) -> None:
         passed_s = now_ns // SECOND - self.now_s
         self.now_ns = now_ns
@@ -47,8 +47,8 @@ class ReferenceSwitch(ReferenceTable):
 
     def _run(self, port: Port, burst: list[Frame]) -> None:
         """One burst through the four stages; each sees the whole burst before the next one starts."""
-        copies: Copies = []
-        closed = self._closed(port)
+        copies = Copies()
+        closed = self.closed(port)
         for frame in burst:
             port.count["rx_frames"] += 1
             port.count["rx_bytes"] += len(frame.octets)
@@ -61,17 +61,7 @@ class ReferenceSwitch(ReferenceTable):
         for out, frame, octets, is_extra in copies:
             out.send(frame, octets, is_extra)
         for frame in burst:
-            if frame.is_sent:
-                port.count["sent"] += 1
-            elif frame.is_kept:
-                port.count["kept"] += 1
-            else:
-                port.drops[frame.reason] += 1
-
-    def _closed(self, port: Port) -> str:
-        """Why no frame passes the port in either direction, or ""."""
-        is_destination = any(mirror["to"] == port.name for mirror in self.config["mirrors"])
-        return port.admin or ("mirrors" if is_destination else port.blocked)
+            port.book(frame)
 
     def _judged(self, port: Port, policy: str, is_wrong: bool) -> str:
         """What becomes of a verdict about a frame of `port`: `monitor` counts it and lets the frame pass."""
@@ -158,6 +148,7 @@ class ReferenceSwitch(ReferenceTable):
 
     def _learn(self, port: Port, frame: Frame) -> str:
         """Where does its source live, and may it live here."""
+        port = self.learns_as(port)
         key = (frame.source, self.fid(frame.vid))
         entry = self.fdb.get(key)
         here = entry is not None and entry.port is port
@@ -168,6 +159,8 @@ class ReferenceSwitch(ReferenceTable):
         kind = port.kind_of(frame.source)
         pins = kind == "learned" and port.learning == "first" and port.own is None
         if entry and not here:
+            if self.is_echo(port, entry):
+                return "teaming"
             if self._comes_around(port, frame, entry):
                 return "loop_guard"
             if pins or (entry.kind != "learned" and not entry.kind == kind == "allowed"):
@@ -208,6 +201,7 @@ class ReferenceSwitch(ReferenceTable):
     def _lookup(self, port: Port, frame: Frame) -> str:
         """Where does its destination live; ports where an unknown station may be come first in a flood."""
         members = [out for out in self.by_index() if frame.vid in out.vlans and out is not port]
+        members = [out for out in members if self.leaves_by(port, out) is out]       # one copy for a team
         seekers = [out for out in members if out.role == "uplink" or out.learning == "on"]
         entry = self.fdb.get((frame.destination, self.fid(frame.vid)))
         frame.nobody = "no_receiver"
@@ -215,7 +209,7 @@ class ReferenceSwitch(ReferenceTable):
         if frame.is_group:
             return ""
         if entry:
-            frame.receivers = [entry.port]
+            frame.receivers = [self.leaves_by(port, entry.port)]
             return ""
         if port.unknown_unicast == "drop":
             return "unknown_unicast"
@@ -226,16 +220,16 @@ class ReferenceSwitch(ReferenceTable):
     def _egress(self, port: Port, frame: Frame, copies: Copies) -> str:
         """By which ports may it leave; if by none, the last one's reason counts.  Promiscuous ports overhear the rest."""
         self._mirror(port, "ingress", frame, frame.came_tag, copies)
-        reasons = [frame.nobody, *(self._leave(port, out, frame, copies) for out in frame.receivers)]
+        reasons = [frame.nobody, *(self.leave(port, out, frame, copies) for out in frame.receivers)]
         for out in self.by_index():
             if frame.vid in out.vlans and out not in (port, *frame.receivers) and out.promiscuous_mode != "reject":
                 if out.promiscuous_mode == "accept":
-                    reasons.insert(0, self._leave(port, out, frame, copies))
+                    reasons.insert(0, self.leave(port, out, frame, copies))
                 elif not isinstance(self._tag(port, out, frame), str):
                     out.monitored["promiscuous_mode"] += 1
         return "" if "" in reasons else reasons[-1]
 
-    def _leave(self, port: Port, out: Port, frame: Frame, copies: Copies) -> str:
+    def leave(self, port: Port, out: Port, frame: Frame, copies: Copies) -> str:
         tag = self._tag(port, out, frame)
         if isinstance(tag, str):
             return tag
@@ -254,8 +248,10 @@ class ReferenceSwitch(ReferenceTable):
             return "isolated"
         if port.role == "uplink" and out.role == "uplink":
             return "uplink_to_uplink"
-        if self._closed(out):
-            return self._closed(out)
+        if self.is_deaf_to(out, port, frame):
+            return "teaming"
+        if self.closed(out):
+            return self.closed(out)
         if not out.carrier:
             return "port_down"
         if out.vlan["transparent"]:

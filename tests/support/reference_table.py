@@ -35,22 +35,25 @@ class ReferenceTable:
         self._refuse(port)
         self.ports[port.name] = port
         self._fix()
+        self.settle()
 
     def port_set(self, config: dict[str, Any]) -> None:
         port = self.ports[config["name"]]
         old, new = port.config, port.config | config
         self._refuse(Port(new))
         port.configure(new)
-        if any(old[key] != new[key] for key in ("learning", "mac", "vlan")) or (old["carrier"] and not new["carrier"]):
+        if any(old[key] != new[key] for key in ("learning", "mac", "vlan")) or self._has_left(port, old):
             port.pinned = None               # another guest may be behind it: what it has said no longer holds
             self._forget(port)
             port.lose_waiting()              # what waits was meant for the guest and the VLANs of before
         elif port.admin or not new["carrier"]:
             port.lose_waiting()
         self._fix()
+        self.settle()
 
     def port_remove(self, name: str) -> None:
         self._forget(self.ports.pop(name))
+        self.settle()
         self._fix()
 
     def fdb_flush(self, name: str | None, vid: int | None) -> None:
@@ -75,6 +78,25 @@ class ReferenceTable:
             for port in self.ports.values():
                 port.pinned = None
         self._fix()
+        self.settle()
+
+    def settle(self) -> None:
+        """Draw the consequences for a team."""
+
+    @property
+    def team(self) -> list[str]:
+        """The uplinks of the team, whether they are there or not."""
+        teaming = self.config["teaming"]
+        return [*teaming["active"], *teaming["standby"]] if teaming else []
+
+    def closed(self, port: Port) -> str:
+        """Why no frame passes the port in either direction, or ""."""
+        is_destination = any(mirror["to"] == port.name for mirror in self.config["mirrors"])
+        return port.admin or ("mirrors" if is_destination else port.blocked)
+
+    def _has_left(self, port: Port, old: dict[str, Any]) -> bool:
+        """Whether nobody is at the other end any more; what is behind an uplink of a team is behind the others still."""
+        return old["carrier"] and not port.carrier and not (len(self.team) > 1 and port.name in self.team)
 
     def _refuse(self, wanted: Port) -> None:
         others = [port for port in self.ports.values() if port.name != wanted.name]
