@@ -20,6 +20,20 @@ def config_merged(old: Config, new: Config) -> Config:
     return old | new
 
 
+def config_changed(old: Config, new: Config) -> Config:
+    """As `config_merged`, for a port that is there; refuses what such a port keeps."""
+    merged = config_merged(old, new)
+    for key in ("index", "driver"):
+        if merged[key] != old[key]:
+            raise ValueError(f"{key} of port {old['name']} cannot change; remove and add it")
+    return merged
+
+
+def differ(old: Config, new: Config, *keys: str) -> bool:
+    """Whether one of `keys` says something else."""
+    return any(old[key] != new[key] for key in keys)
+
+
 def vlans_of(vlan: Config) -> set[int]:
     """Every VID that a port with this `vlan` configuration is a member of."""
     if vlan["transparent"]:

@@ -24,7 +24,7 @@ from dataplane.sys.compiler cimport is_debug_build
 from dataplane.teaming cimport Teaming
 
 from dataplane.attached import driver_open, free_index
-from dataplane.configuration import config_merged, fixed_addresses, refuse_taken, vlans_of
+from dataplane.configuration import config_changed, config_merged, differ, fixed_addresses, refuse_taken, vlans_of
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
 from dataplane.team import is_in_team
@@ -109,22 +109,16 @@ cdef class Switch:
     def port_set(self, config):
         """Change a port while frames flow; everything but its name, index and driver."""
         cdef AttachedPort port = self._attached(config["name"])
-        new = config_merged(port.config, config)
-        for key in ("index", "driver"):
-            if new[key] != port.config[key]:
-                raise ValueError(f"{key} of port {config['name']} cannot change; remove and add it")
+        old, new = port.config, config_changed(port.config, config)
         self._refuse(new, self.config["shared_learning"])
         # The guest behind the port may be another one now: it has to say its address anew.
-        forgets = (
-            any(new[key] != port.config[key] for key in ("learning", "mac", "vlan"))
-            or (port.config["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
-        )
-        old = port.config
-        readdresses = any(old[key] != new[key] for key in ("allowed_macs", "effective_mac", "mac_changes"))
+        forgets = differ(old, new, "learning", "mac", "vlan") or (
+            old["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
+        readdresses = differ(old, new, "allowed_macs", "effective_mac", "mac_changes")
         port.change(self.runner, new, forgets=forgets, starts_anew=forgets, readdresses=readdresses)
-        if old["vlan"] != new["vlan"] or any(old[key] != new[key] for key in ("learning", "role", "promiscuous_mode")):
+        if differ(old, new, "vlan", "learning", "role", "promiscuous_mode"):
             self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
-        if any(old[key] != new[key] for key in ("guest", "split_horizon")):
+        if differ(old, new, "guest", "split_horizon"):
             self._relate()
         if forgets or readdresses:
             self._fix_all()
