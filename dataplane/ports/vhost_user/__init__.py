@@ -7,7 +7,7 @@
     rings.py          its rings: described, started, enabled, stopped
     port.pyx          the driver: owns mappings and queues, changes them between two bursts
     device.pxd        the device as the worker sees it; guest_tx.pxd and guest_rx.pxd are its two directions
-    virtqueue.pxd     the one walker of descriptors; guest_memory.pxd says what an address means
+    virtqueue.pxd     the one walker of descriptors; guest_memory.pxd says what an address means, faults.py what can be wrong
 
 Messages are parsed on the main thread, in Python; the worker reads rings and nothing else of a guest's.
 """
