@@ -63,7 +63,7 @@ cdef inline uint32_t reserve(VhostDevice *device, Virtqueue *queue, uint64_t oct
         if is_second or n == WINDOW_MAX:
             return 0
         # The end of the window, not of what is posted: look once more from the first chain that is not done with.
-        virtqueue_take(queue, device.memory, WINDOW_MAX, True)
+        virtqueue_take(queue, device.memory, WINDOW_MAX, True, 0)
         n = 0
         room = 0
     return 0
@@ -280,7 +280,7 @@ cdef inline int guest_rx_tx_burst(void *self, TxCopy *copies, uint32_t n) noexce
         if not touched & (1 << at):
             touched |= 1 << at
             virtqueue_disarm(queue)
-            virtqueue_take(queue, device.memory, n - i if n - i < WINDOW_MAX else WINDOW_MAX, True)
+            virtqueue_take(queue, device.memory, n - i if n - i < WINDOW_MAX else WINDOW_MAX, True, 0)
         result = WRITTEN if vs_likely(write_plain(device, queue, &copies[i])) else copy_write(device, queue, &copies[i])
         if vs_unlikely(result == NO_ROOM):
             # Ask for a kick.  What the guest posts between our look and our asking is seen at once.

@@ -120,7 +120,7 @@ cdef inline int guest_tx_rx_burst(void *self, Burst *burst) noexcept nogil:
         queue = device.queues[at]
         if not queue.is_running:
             continue
-        n = virtqueue_take(queue, device.memory, BURST_MAX, False)
+        n = virtqueue_take(queue, device.memory, BURST_MAX, False, 0 if device.guest_sends else device.header_octets)
         if vs_unlikely(queue.fault):
             device_fail(device, at, queue.fault)
             device.is_told = 1

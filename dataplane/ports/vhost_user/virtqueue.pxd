@@ -179,9 +179,12 @@ cdef inline uint32_t virtqueue_waiting(const Virtqueue *queue) noexcept nogil:
 
 
 cdef inline uint32_t virtqueue_take(
-    Virtqueue *queue, const GuestMemory *memory, uint32_t n_wanted, bint writable
+    Virtqueue *queue, const GuestMemory *memory, uint32_t n_wanted, bint writable, uint32_t near_at
 ) noexcept nogil:
-    """Fill the window with at most `n_wanted` chains; how many.  With 0, `fault` says whether the first one was bad."""
+    """Fill the window with at most `n_wanted` chains; how many.  With 0, `fault` says whether the first one was bad.
+
+    The lines from octet `near_at` to NEAR_OCTETS of each first buffer are asked for.
+    """
     cdef uint32_t i, n
     cdef uint16_t mask = <uint16_t>(queue.size - 1), at
     cdef uint8_t walked, fault = FAULT_NONE
@@ -223,10 +226,10 @@ cdef inline uint32_t virtqueue_take(
             region = memory.regions[queue.region_hint]
         buffer = queue.pieces[chain.first_piece].data
         if writable:
-            prefetch_write(buffer)
+            prefetch_write(buffer + near_at)
             prefetch_write(buffer + NEAR_OCTETS - 1)
         else:
-            prefetch_read(buffer)
+            prefetch_read(buffer + near_at)
             prefetch_read(buffer + NEAR_OCTETS - 1)
     # What comes before a bad chain is served first; then the bad one is the first of the next window.
     if vs_unlikely(n == 0):
