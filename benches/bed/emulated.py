@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from benches.bed.bed import Bed, wait_for
 from vswitch.lab.console import ConsoleMachine
@@ -16,6 +17,7 @@ from vswitch.lab.job import Job, finish
 
 BOOT_S = 90.0
 MEMORY_MIB = 256
+Nic = tuple[int | Path, str, str]
 RECEIVE = """import socket
 listener = socket.create_server(('', 5201))
 end, _ = listener.accept()
@@ -31,9 +33,9 @@ while time.monotonic() < until: end.sendall(octets)"""
 
 
 class Emulated:
-    """A guest; `nics` has (fd of an open TAP, MAC, address with its prefix) for eth0, eth1, ..."""
+    """A guest; `nics` has (fd of an open TAP or path of a switch's socket, MAC, address with its prefix) for eth0, eth1, ..."""
 
-    def __init__(self, bed: Bed, name: str, nics: Sequence[tuple[int, str, str]]) -> None:
+    def __init__(self, bed: Bed, name: str, nics: Sequence[Nic]) -> None:
         folder = bed.folder / name
         folder.mkdir()
         made = image()
@@ -45,9 +47,18 @@ class Emulated:
                 "-kernel", str(made.kernel), "-initrd", str(initramfs),
                 "-append", "console=ttyS0 quiet panic=1 net.ifnames=0 mitigations=off", "-no-reboot",
                 "-serial", "null", "-serial", f"unix:{folder}/agent.sock,server=on,wait=off"]
-        for number, (fd, mac, _) in enumerate(nics):
-            argv += ["-netdev", f"tap,id=n{number},fd={fd}", "-device", f"virtio-net-pci,netdev=n{number},mac={mac},romfile="]
-        self.process = bed.process("", *argv, fds=[fd for fd, _, _ in nics])
+        if any(isinstance(where, Path) for where, _, _ in nics):
+            argv += ["-object", f"memory-backend-memfd,id=memory,size={MEMORY_MIB}M,share=on",
+                     "-machine", "memory-backend=memory"]
+        for number, (where, mac, _) in enumerate(nics):
+            device = f"virtio-net-pci,netdev=n{number},mac={mac},romfile="
+            if isinstance(where, Path):
+                # Without KVM there is no irqfd, and QEMU 7.2 looks for one when a vhost adapter with MSI-X starts: it crashes.
+                argv += ["-chardev", f"socket,id=s{number},path={where},reconnect=1",
+                         "-netdev", f"vhost-user,id=n{number},chardev=s{number}", "-device", f"{device},vectors=0"]
+            else:
+                argv += ["-netdev", f"tap,id=n{number},fd={where}", "-device", device]
+        self.process = bed.process("", *argv, fds=[where for where, _, _ in nics if isinstance(where, int)])
 
     def wait(self) -> None:
         wait_for(self.machine.answers, "the guest takes commands", BOOT_S)
@@ -67,7 +78,7 @@ def stream(source: Emulated, sink: Emulated, address: str, seconds: float = 3.0)
     return int(octets) * 8 / seconds / 1e9
 
 
-def _own_archive(name: str, nics: Sequence[tuple[int, str, str]]) -> bytes:
+def _own_archive(name: str, nics: Sequence[Nic]) -> bytes:
     tree: Tree = {}
     lines = {
         "hostname": [name],

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from benches.bed.bed import Bed, run
 from benches.peers.ovs import Ovs
 
+OVS_DPDK = "OVS-DPDK"
+
 
 class OvsDpdk(Ovs):
     SETTINGS = ("dpdk-init=true", "pmd-cpu-mask=0x1", "dpdk-socket-mem=512", "dpdk-extra=--in-memory")

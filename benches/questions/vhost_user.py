@@ -20,9 +20,9 @@ from benches.bed.testpmd import BURSTS, Telemetry, Testpmd, back_end, front_end,
 from benches.frame.processors import Metrics
 from benches.frame.run import Run, column
 from benches.peers import OURS
-from benches.peers.ovs_dpdk import OvsDpdk
+from benches.peers.ovs_dpdk import OVS_DPDK, OvsDpdk
 
-OVS_DPDK, TESTPMD = "OVS-DPDK", "testpmd io"
+TESTPMD = "testpmd io"
 SIZES = (64, 1500)                     # octets on the wire, FCS included
 TRIAL_S, SETTLE_S, IDLE_S = 1.0, 0.2, 5.0
 HUGE_MIB = 2560
