@@ -174,7 +174,8 @@ cdef void command_reopen(SwitchState *switch, void *argument) noexcept nogil:
     cdef PortState *port = reopening.port
     release_queue(switch, port)
     port.waits_for_room = 0
-    port.n_hard_errors = 0
+    port.n_rx_errors = 0
+    port.n_tx_errors = 0
     port.error = 0
     port.state = PORT_UP
     port.has_carrier = reopening.has_carrier

@@ -119,7 +119,7 @@ class Guests:
 
     def _set_carrier(self, name: str, has_carrier: bool) -> None:
         """A guest whose queues move frames is a cable that is plugged in."""
-        config = next((port["config"] for port in self._switch.ports() if port["config"]["name"] == name), None)
+        config = self._switch.config_of(name)
         if config is not None and config["carrier"] != has_carrier:
             self._switch.port_set({"name": name, "carrier": has_carrier})
             self._tell({"event": "carrier", "port": name, "carrier": has_carrier}, [])

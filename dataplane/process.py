@@ -24,6 +24,7 @@ from typing import Any
 
 from dataplane import counters, messages, reasons
 from dataplane.guests import Guests
+from dataplane.links import Links
 from dataplane.messages import FDS_MAX
 from dataplane.switch import Switch
 
@@ -45,6 +46,7 @@ class Dataplane:
         self.connection: socket.socket | None = None
         self.selector = selectors.DefaultSelector()
         self.guests = Guests(self.selector, self.switch, self.send)
+        self.links = Links(self.switch, self.send)
         self.is_running = True
         self.down: set[str] = set()
         self.overruns_due_s = 0.0
@@ -71,8 +73,8 @@ class Dataplane:
         self.selector.register(self.switch.event_fd, selectors.EVENT_READ, self.report)
         self.switch.start()
         while self.is_running:
-            tick_s = self.guests.tick()
-            for key, _ in self.selector.select(tick_s or (OVERRUNS_S if self.switch.n_ports else None)):
+            waits = (self.guests.tick(), self.links.tick(), OVERRUNS_S if self.switch.n_ports else None)
+            for key, _ in self.selector.select(min((wait_s for wait_s in waits if wait_s is not None), default=None)):
                 if key.fd in self.selector.get_map():            # another's turn may have ended this one
                     key.data()
             self.collect_overruns()

@@ -120,7 +120,8 @@ cdef struct PortState:
     uint32_t n_queued
     uint32_t queued_octets
     uint64_t busy_until_ns       # of a driver that may be polled: until then it is
-    uint8_t n_hard_errors        # in a row
+    uint8_t n_rx_errors          # hard ones in a row: a port that only sends is broken too
+    uint8_t n_tx_errors
     uint8_t state
     uint8_t is_ready             # on the list of ports that have something to read
     uint8_t waits_for_room       # EPOLLOUT is asked for

@@ -158,6 +158,10 @@ cdef class Switch:
     def n_ports(self):
         return len(self.attached)
 
+    def config_of(self, name):
+        """The configuration of a port, None if there is none of this name."""
+        return self._attached(name).config if name in self.attached else None
+
     def driver(self, name):
         return self._attached(name).driver
 

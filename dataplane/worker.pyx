@@ -7,7 +7,7 @@ Threads: this is the worker.
 """
 
 from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, FRAME_KEPT, FRAME_TAGGED, Burst, Frame, frame_wire_bytes
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
@@ -47,8 +47,8 @@ cdef void set_interest(SwitchState *switch, PortState *port, bint wants_room) no
     port.waits_for_room = wants_room
 
 
-cdef void hard_error(SwitchState *switch, PortState *port, int error) noexcept nogil:
-    """Count an error that is not "try again"; three in a row take the port down, and only this port."""
+cdef void hard_error(SwitchState *switch, PortState *port, int error, uint8_t *n_in_a_row) noexcept nogil:
+    """Count an error that is not "try again"; three in a row one way take the port down, and only this port."""
     cdef uint64_t one = 1
     cdef epoll_event event
     counter_add(&port.counters.errors, 1)
@@ -60,8 +60,8 @@ cdef void hard_error(SwitchState *switch, PortState *port, int error) noexcept n
     if error == EPROTO:
         write(switch.event_fd, &one, sizeof(one))
         return
-    port.n_hard_errors += 1
-    if port.n_hard_errors < HARD_ERRORS_MAX:
+    n_in_a_row[0] += 1
+    if n_in_a_row[0] < HARD_ERRORS_MAX:
         return
     port.state = PORT_DOWN
     port.has_carrier = 0
@@ -148,7 +148,7 @@ cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
         if taken == 0 or taken == -EAGAIN:
             return
         if taken < 0:
-            hard_error(switch, port, -taken)
+            hard_error(switch, port, -taken, &port.n_tx_errors)
             return
         count_one_by_one(port, &copy, 1)
         port.queue_head = kept.next
@@ -177,10 +177,10 @@ cdef inline void send_burst(SwitchState *switch, PortState *port) noexcept nogil
         taken = port.driver.tx_burst(port.device, port.tx.copies, port.tx.n)
         if vs_unlikely(taken < 0):
             if taken != -EAGAIN:
-                hard_error(switch, port, -taken)
+                hard_error(switch, port, -taken, &port.n_tx_errors)
             taken = 0
         elif taken:
-            port.n_hard_errors = 0
+            port.n_tx_errors = 0
     if vs_likely(<uint32_t>taken == port.tx.n and not has_refused(port.tx.copies, port.tx.n)):
         count_sent(port, port.tx.n, port.tx.n_packets, port.tx.n_octets)
     else:
@@ -231,9 +231,9 @@ cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil:
     n = port.driver.rx_burst(port.device, burst)
     if n <= 0:
         if n < 0 and n != -EAGAIN and n != -EINTR:
-            hard_error(switch, port, -n)
+            hard_error(switch, port, -n, &port.n_rx_errors)
         return 0
-    port.n_hard_errors = 0
+    port.n_rx_errors = 0
     pipeline_run(switch, port, burst)
     send_all(switch)
     if port.driver.rx_done != NULL:

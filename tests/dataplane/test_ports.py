@@ -74,6 +74,16 @@ def test_from_one_uplink_to_another_goes_nothing(switch, kind):
     assert set(switch.sent()) == {"up2"}
 
 
+def test_a_port_that_is_broken_one_way_goes_down_although_the_other_way_works(trio):
+    trio.core.driver("b").fail(rx=errno.EIO)
+    for _ in range(8):
+        trio.send("a", frame(BROADCAST, A))
+    port = trio.core.ports()[1]
+    assert (port["config"]["name"], port["state"], port["errno"]) == ("b", "down", errno.EIO)
+    assert 0 < len(trio.core.driver("b").take()) < 8     # while it was up, it was sent to
+    assert trio.core.driver("c").take() == [frame(BROADCAST, A)] * 8
+
+
 @pytest.mark.parametrize(("broken", "errors"), [({"rx": errno.EIO}, 3), ({"tx": errno.EIO}, 3), ({"rx": errno.EAGAIN}, 0)])
 def test_three_hard_errors_in_a_row_take_a_port_down_and_no_other(trio, broken, errors):
     """`try again` is none."""

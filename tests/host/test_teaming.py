@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import struct
 import threading
 
@@ -189,3 +190,23 @@ def test_a_data_plane_that_dies_leaves_the_team_as_it_was(box):
     assert out in box.wire.heard()
     assert box.wire.learned(A) == {"port-eth2"}
     assert box.up(TEAM) == []
+
+
+def test_a_team_fails_over_and_back_while_no_vswitchd_runs(box):
+    up(box, TEAM)
+    wire = box.wire
+    assert wire.learned(A) == {"port-eth1"}
+    box.end_daemon(signal.SIGKILL)
+    wire.cable("eth1", False)
+    eventually(lambda: wire.learned(A) == wire.learned(B) == {"port-eth2"})
+    with Numbered(box) as numbered:
+        wire.cable("eth1", True)
+        eventually(lambda: wire.learned(A) == wire.learned(B) == {"port-eth1"})
+        wire.cable("eth1", False)
+        eventually(lambda: wire.learned(A) == {"port-eth2"})
+        numbered.flows()
+    box.client.ensure_daemon()                           # the next one finds it so
+    eventually(lambda: [box.port(name)["state"] for name in ("left", "right")] == ["no-carrier", "up"])
+    assert box.up(TEAM) == []
+    wire.cable("eth1", True)
+    eventually(lambda: box.port("left")["state"] == "up" and wire.learned(A) == {"port-eth1"})
