@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 from vswitch import errors
 from vswitch.daemon import main
 from vswitch.daemon.api import make_app

@@ -7,7 +7,8 @@ import pytest
 from dataplane.messages import EVENTS, PORT_DEFAULTS
 from tests.support.frames import A, B, frame
 from tests.support.packets import arp
-from tests.support.planes import eventually, supervised
+from tests.support.planes import supervised
+from tests.support.waiting import eventually
 from vswitch.daemon import adopt, metrics, views
 from vswitch.daemon.events import KEPT_MAX, LINES_MAX, WORDS, Events
 from vswitch.daemon.supervisor import Supervisor

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from tests.support.fake_qmp import FakeQmp
-from tests.support.planes import eventually, supervised
+from tests.support.planes import supervised
+from tests.support.waiting import eventually
 from vswitch.daemon import guest_filters, qmp
 from vswitch.daemon.guest_filters import GuestFilters, Matching
 from vswitch.daemon.qmp import Adapter

@@ -12,7 +12,8 @@ from dataplane.ports.vhost_user.protocol import Request
 from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
 from tests.support.guest import Guest
-from tests.support.planes import eventually, supervised
+from tests.support.planes import supervised
+from tests.support.waiting import eventually
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.host import vhost_sockets
 from vswitch.plan.switch_steps import PortAdd, PortRemove, SwitchStart, SwitchStop

@@ -10,7 +10,8 @@ from dataplane import messages
 from dataplane.messages import PORT_DEFAULTS
 from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
-from tests.support.planes import eventually, supervised
+from tests.support.planes import supervised
+from tests.support.waiting import eventually
 from vswitch.daemon import adopt, views
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.supervisor import Supervisor

@@ -14,7 +14,7 @@ from dataplane.switch import Switch
 from tests.support.fds import n_fds
 from tests.support.frames import BROADCAST, A, B, C, frame
 from tests.support.memory_switch import vlan_config
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 
 VNET = bytes(10)
 N_CHANGES = 150

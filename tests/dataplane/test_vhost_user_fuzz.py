@@ -18,8 +18,8 @@ from tests.fuzz.run import corpus, run
 from tests.fuzz.targets import TARGETS, Chains, Messages
 from tests.support.frames import frame
 from tests.support.guest_rings import GUEST_BASE, WRITE
-from tests.support.planes import eventually
 from tests.support.vhost_switch import VhostSwitch
+from tests.support.waiting import eventually
 
 SEED = 20
 # What no descriptor does: a file's truncation, a full eventfd, and more regions than a table of this size crosses.

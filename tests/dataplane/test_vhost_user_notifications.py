@@ -11,8 +11,8 @@ import pytest
 from dataplane.ports.vhost_user.protocol import Feature, Request
 from tests.support.frames import frame
 from tests.support.guest import FEATURES
-from tests.support.planes import eventually
 from tests.support.vhost_switch import VhostSwitch
+from tests.support.waiting import eventually
 
 RX, TX = 0, 1
 FULL = (1 << 64) - 2

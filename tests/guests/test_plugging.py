@@ -14,7 +14,7 @@ import pytest
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, frame
 from tests.support.own_qemu import OwnQemu, own_qemus
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.qemu
 

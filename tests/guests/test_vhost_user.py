@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.boxed import boxed
 from tests.support.deployed import Deployed, deployed
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.qemu
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxed import Box, boxed
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 
 A, Z = "52:54:00:be:11:00", "52:54:00:be:11:01"
 TOPOLOGY = f"""\

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, C, frame
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB, NAME, TWO, assert_frames_flow, two_guests
+from tests.support.waiting import eventually
 from vswitch.errors import HostError, RefusedError, TopologyError, VswitchError
 
 pytestmark = pytest.mark.netns

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.boxed import Stream
 from tests.support.frames import A, B, mac
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB, TWO, assert_frames_flow, kernel_facts, two_guests
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.netns
 HEAD = mac(B) + mac(A) + b"\x88\xb5"

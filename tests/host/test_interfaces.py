@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.scratch import Scratch, wait_until
+from tests.support.scratch import Scratch
+from tests.support.waiting import eventually
 from vswitch import host
 from vswitch.errors import HostError, RefusedError
 from vswitch.host.namespaces import inside
@@ -186,7 +187,7 @@ def test_a_temporary_interface_dies_with_its_last_fd(scratch):
     os.close(fd)
     assert "vm1-eth0" in host.observe(scratch.name)
     os.close(copy)
-    assert wait_until(lambda: "vm1-eth0" not in host.observe(scratch.name))
+    eventually(lambda: "vm1-eth0" not in host.observe(scratch.name))
 
 
 def test_a_port_opens_no_interface_that_is_not_there(scratch):
@@ -204,9 +205,9 @@ def test_carriers_are_told(scratch):
     watch = host.watch_links(scratch.name, lambda name, has_carrier: told.put((name, has_carrier)))
     try:
         with scratch.guest("vm1-eth0"):
-            assert wait_until(lambda: ("vm1-eth0", True) in list(told.queue))
+            eventually(lambda: ("vm1-eth0", True) in list(told.queue))
             assert host.carrier("vm1-eth0", scratch.name)
-        assert wait_until(lambda: list(told.queue)[-1:] == [("vm1-eth0", False)])
+        eventually(lambda: list(told.queue)[-1:] == [("vm1-eth0", False)])
         assert not host.carrier("vm1-eth0", scratch.name)
     finally:
         watch.close()

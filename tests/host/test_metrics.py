@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from tests.support.frames import A, B, C, frame
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB, NAME, two_guests
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.netns
 

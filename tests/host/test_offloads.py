@@ -20,7 +20,8 @@ from dataplane.switch import Switch
 
 from tests.support.checksums import transport_sum
 from tests.support.memory_switch import vlan_config
-from tests.support.scratch import Scratch, scratch_namespace, wait_until
+from tests.support.scratch import Scratch, scratch_namespace
+from tests.support.waiting import eventually, wait_until
 from vswitch import host
 from vswitch.host import netlink, sockets, taps
 from vswitch.host.namespaces import inside
@@ -168,7 +169,7 @@ def test_the_mtu_is_that_of_a_datagram_not_of_the_bundle(bed, sender, receiver, 
     receiver_mac = receiver.ip("-o link show eth0").partition("link/ether ")[2].split()[0]
     sender.ip(f"neigh replace 10.0.0.2 lladdr {receiver_mac} dev eth0")
     send_bundles(sender, "10.0.0.2", size, bundles=2)
-    assert wait_until(lambda: bed.switch.counters("a")["rx_packets"] >= 2 * TOGETHER)
+    eventually(lambda: bed.switch.counters("a")["rx_packets"] >= 2 * TOGETHER)
     counted = bed.switch.counters("a")
     assert (counted["drops"]["oversize"] == 0) is passes
     assert (bed.switch.counters("z")["tx_packets"] >= 2 * TOGETHER) is passes

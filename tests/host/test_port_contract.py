@@ -12,7 +12,7 @@ import pytest
 from tests.support.frames import B, C, D, frame, tag
 from tests.support.memory_switch import MemorySwitch, vlan_config
 from tests.support.peers import PacketPeer, TunPeer
-from tests.support.scratch import wait_until
+from tests.support.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.netns
 
@@ -166,7 +166,7 @@ def test_a_receiver_that_does_not_read_loses_frames_of_its_own(peer, switch):
         n_lost += peer.n_lost()
         return len(received) + n_lost == 6000 - sum(refused.values())
 
-    assert wait_until(has_all)
+    eventually(has_all)
     assert switch.core.counters("x")["tx_frames"] == len(received) + n_lost
     place = {octets: at for at, octets in enumerate(frames)}
     places = [place[octets] for octets in received]
@@ -187,7 +187,7 @@ def test_a_device_that_is_gone_takes_its_port_down_and_no_other(peer, switch):
         switch.send("m", frame())
         return next(port for port in switch.core.ports() if port["config"]["name"] == "x")["state"] == peer.when_gone
 
-    assert wait_until(is_gone)
+    eventually(is_gone)
     (port,) = [port for port in switch.core.ports() if port["config"]["name"] == "x"]
     assert port["errno"] > 0 or peer.when_gone == "waiting"
     switch.core.driver("other").take()
@@ -251,6 +251,6 @@ def test_frames_to_an_unplugged_tap_are_no_errors_and_flow_again_after(switch, s
         switch.send("m", frame(src=C))
         return frame(src=C) in peer.receive_all(1)
 
-    assert wait_until(flows)
+    eventually(flows)
     assert [port["state"] for port in switch.core.ports()] == ["up", "up"]
     peer.close()

@@ -13,7 +13,7 @@ from tests.support.left_to_fill import tcp
 from tests.support.memory_switch import vlan_config
 from tests.support.peers import PacketPeer, TunPeer
 from tests.support.raw_socket import offloads_off, raw_socket, receive_raw
-from tests.support.scratch import wait_until
+from tests.support.waiting import eventually
 from vswitch.host.namespaces import inside
 
 pytestmark = pytest.mark.netns
@@ -48,7 +48,7 @@ def test_a_super_frame_enters_whole(peer, switch):
         taken.extend(switch.core.driver("m").take(offload=True))
         return bool(taken)
 
-    assert wait_until(has_come)
+    eventually(has_come)
     [(octets, offload)] = taken
     assert octets[54:] == PAYLOAD
     assert offload == OFFLOAD | {"needs_csum": True}
@@ -94,6 +94,6 @@ def test_the_kernel_behind_a_tun_port_sums_what_it_passes_on(switch, scratch):
                     segments.append(octets)
             return len(segments) >= 3
 
-        assert wait_until(has_all)
+        eventually(has_all)
     assert payload_of_good_segments(segments[:3]) == PAYLOAD
     peer.close()

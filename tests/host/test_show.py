@@ -10,8 +10,8 @@ import pytest
 from dataplane.reasons import SENTENCES
 from tests.support.boxed import Box
 from tests.support.frames import A, B, C, frame
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB, NAME, two_guests
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.netns
 

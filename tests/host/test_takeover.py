@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.support.boxed import boxed
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 from vswitch.errors import RefusedError, RolledBackError, TopologyError, VswitchError
 
 pytestmark = pytest.mark.netns

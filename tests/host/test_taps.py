@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB, TWO, assert_frames_flow, two_guests
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.netns
 

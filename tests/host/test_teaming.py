@@ -14,8 +14,8 @@ from tests.support import two_guests
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame, mac
 from tests.support.physical_network import wired
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.netns
 NAME = f"e{os.getpid()}"

@@ -11,8 +11,8 @@ from tests.support import two_guests
 from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, frame, tag
 from tests.support.physical_network import wired
-from tests.support.planes import eventually
 from tests.support.two_guests import ALICE, BOB
+from tests.support.waiting import eventually
 from vswitch import host
 from vswitch.errors import TopologyError
 

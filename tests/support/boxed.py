@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 from vswitch.daemon.client import Client
 from vswitch.daemon.places import Places
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.frames import frame, mac
-from tests.support.scratch import wait_until
+from tests.support.waiting import eventually
 
 PROGRAMS = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd", "ovs-vsctl")
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -52,10 +52,10 @@ class Ovs:
         database, at = f"unix:{self._directory}/db.sock", str(self._directory)
         self._run("ovsdb-tool", "create", f"{at}/conf.db", str(SCHEMA))
         self._spawn("ovsdb-server", f"{at}/conf.db", f"--remote=punix:{at}/db.sock", f"--unixctl={at}/db.ctl")
-        assert wait_until((self._directory / "db.sock").exists)
+        eventually((self._directory / "db.sock").exists)
         self._vsctl("init")
         self._spawn("ovs-vswitchd", database, "--enable-dummy=override", "--disable-system", f"--unixctl={at}/vs.ctl")
-        assert wait_until((self._directory / "vs.ctl").exists)
+        eventually((self._directory / "vs.ctl").exists)
         self._vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath-type=dummy", "fail-mode=standalone",
                     "other-config:mac-aging-time=300")
         self.port("sentinel-in", f"tag={SENTINEL_VID}")
@@ -69,7 +69,7 @@ class Ovs:
         """Add a port with these columns of the Port table (`tag=10`, `vlan_mode=native-tagged`, `protected=true`)."""
         capture = self._directory / f"{name}.pcap"
         self._vsctl("add-port", "br0", name, *columns, "--", "set", "interface", name, "type=dummy", f"options:tx_pcap={capture}")
-        assert wait_until(lambda: capture.exists() and capture.stat().st_size >= 24)
+        eventually(lambda: capture.exists() and capture.stat().st_size >= 24)
         self._read[name] = 24                                  # behind the file header
 
     def send(self, name: str, *frames: bytes) -> None:

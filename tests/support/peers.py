@@ -24,7 +24,8 @@ from dataplane.ports.vhost_user.backend import Backend
 from tests.support.guest import FEATURES, OFFLOADS, Guest
 from tests.support.memory_switch import MemorySwitch
 from tests.support.raw_socket import VNET, raw_socket, receive_raw, vnet_header
-from tests.support.scratch import Scratch, wait_until
+from tests.support.scratch import Scratch
+from tests.support.waiting import eventually, wait_until
 from vswitch import host
 from vswitch.host.namespaces import inside
 from vswitch.host.sockets import SOL_PACKET, open_packet
@@ -136,7 +137,7 @@ class PacketPeer(Peer):
         """
         self._fd = inside(self.scratch.name, lambda: open_queue(INTERFACE, makes=False))
         fcntl.ioctl(self._fd, TUNSETOFFLOAD, 0)
-        assert wait_until(lambda: "state UP" in self.scratch.ip(f"link show {INTERFACE}"))
+        eventually(lambda: "state UP" in self.scratch.ip(f"link show {INTERFACE}"))
 
     def unplug(self) -> None:
         assert self._fd is not None

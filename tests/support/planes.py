@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +78,3 @@ def supervised() -> Iterator[Supervised]:
         finally:
             one.end()
         assert not list(one.places.dataplanes.iterdir()), "a data plane left files behind"
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """What `holds` returns as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.01)
-    return result

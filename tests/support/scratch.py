@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,14 +86,3 @@ def scratch_namespace(name: str) -> Iterator[Scratch]:
         yield Scratch(name)
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
-
-
-def wait_until(condition: object, limit_s: float = 10.0) -> bool:
-    """Whether `condition()` came true; asked often, so that a test waits no longer than it must."""
-    assert callable(condition)
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return bool(condition())

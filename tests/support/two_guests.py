@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.support.boxed import Box, boxed
 from tests.support.frames import A, B, frame
-from tests.support.planes import eventually
+from tests.support.waiting import eventually
 
 NAME = f"d{os.getpid()}"
 TWO = f"""\
