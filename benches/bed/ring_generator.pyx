@@ -8,9 +8,9 @@ each frame from as many stations as the guest has.  Every function runs without 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.time cimport nanosleep, timespec
-from posix.unistd cimport read, write
+from posix.unistd cimport write
 
-from tests.support.guest import GUEST_BASE as base
+from tests.support.guest_rings import GUEST_BASE as base
 
 from dataplane.sys.compiler cimport (
     clock_ns, full_barrier, guest_load_acquire_u16, guest_load_u16, guest_store_release_u16, guest_store_u16, prefetch_read,
@@ -263,41 +263,3 @@ def wake(Driver a, Driver z, uint32_t n, double pause_s):
             settle(&a.guest, &z.guest)
         times.append((now - began) / 1e3)
     return times
-
-
-cdef class Sleeper:
-    """What waking somebody costs on this machine without any switch: one thread sleeps in `sleep`, another wakes it."""
-
-    cdef int fd
-    cdef uint16_t n_woken
-
-    def __init__(self, int fd):
-        """`fd` is an eventfd, and borrowed."""
-        self.fd = fd
-
-    def sleep(self, uint32_t n):
-        """Be woken `n` times."""
-        cdef uint64_t count
-        with nogil:
-            for _ in range(n):
-                read(self.fd, &count, sizeof(count))
-                guest_store_release_u16(&self.n_woken, <uint16_t>(self.n_woken + 1))
-
-    def wake(self, uint32_t n, double pause_s):
-        """As the function `wake`, in microseconds."""
-        cdef timespec pause
-        cdef uint64_t began, now, one = 1
-        cdef uint16_t before
-        pause.tv_sec, pause.tv_nsec = 0, <long>(pause_s * 1e9)
-        times = []
-        for _ in range(n):
-            with nogil:
-                nanosleep(&pause, NULL)
-                before = guest_load_acquire_u16(&self.n_woken)
-                began = now = clock_ns()
-                write(self.fd, &one, sizeof(one))
-                while guest_load_acquire_u16(&self.n_woken) == before and now < began + WRITE_OFF_NS:
-                    now = clock_ns()
-                now = clock_ns()
-            times.append((now - began) / 1e3)
-        return times

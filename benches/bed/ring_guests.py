@@ -12,7 +12,8 @@ from benches.bed import ring_generator
 from benches.bed.bed import Bed
 from benches.frame.processors import Metrics
 from dataplane.ports.vhost_user.protocol import ProtocolFeature
-from tests.support.guest import Guest, SharedMemory
+from tests.support.guest import Guest
+from tests.support.guest_rings import SharedMemory
 
 RING, MEMORY = 1024, 8 << 20
 WINDOW = 256                           # frames on their way in each direction

@@ -13,8 +13,8 @@ import threading
 
 from benches.bed.bed import bed
 from benches.bed.product import Product
-from benches.bed.ring_generator import Sleeper
 from benches.bed.ring_guests import RingGuests, bind_to_the_first, topology
+from benches.bed.sleeper import Sleeper
 from benches.frame.processors import Metrics
 from benches.frame.run import Run, column
 from benches.peers import OURS
