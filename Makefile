@@ -80,7 +80,7 @@ lint: $(READY)
 	@$(VENV)/bin/pip install -q ruff mypy cython-lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/cython-lint dataplane
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/cython-lint benches dataplane
 
 build: $(BUILT)
 

@@ -4,8 +4,7 @@ Every function runs without the GIL in the thread that called it, so one process
 number and the time it was sent from octet 42 on, behind where an IPv4 and a UDP header end.
 """
 
-from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 from posix.time cimport timespec
@@ -161,8 +160,8 @@ cdef percentile(const uint32_t *histogram, uint64_t n, double fraction):
 def drive(int out_fd, int in_fd, list frames, double seconds, *, double rate=0, uint32_t window=0, double drain_s=0.05):
     """Send `frames` in turn from one TAP for `seconds` and take what arrives at another (-1: nobody looks).
 
-    With `rate` that many a second; with `window` as many as that on their way; with neither it only looks.  Returns the counts, the rate at which
-    frames arrived, the longest silence and percentiles of the time on the way, in microseconds.
+    With `rate` that many a second; with `window` as many as that on their way; with neither it only looks.  Returns the
+    counts, the rate at which frames arrived, the longest silence and percentiles of the time on the way, in microseconds.
     """
     cdef Drive one
     cdef uint64_t began, ended, drained, silence = 0
@@ -234,7 +233,8 @@ def ask(int fd, double seconds):
                 n += 1
         if is_broken:
             raise ConnectionError("the answering side has gone")
-        return {"p50_us": percentile(histogram, n, 0.5), "p99_us": percentile(histogram, n, 0.99), "per_s": n / ((now - began) / 1e9)}
+        return {"p50_us": percentile(histogram, n, 0.5), "p99_us": percentile(histogram, n, 0.99),
+                "per_s": n / ((now - began) / 1e9)}
     finally:
         free(histogram)
 
