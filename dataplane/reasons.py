@@ -55,6 +55,5 @@ REASONS: tuple[tuple[str, str], ...] = (
                 "by another uplink of the team."),
 )
 
-NUMBERS = {name: number for number, (name, _) in enumerate(REASONS)}
 NAMES = tuple(name for name, _ in REASONS)
 SENTENCES = dict(REASONS)

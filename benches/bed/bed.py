@@ -23,7 +23,6 @@ from vswitch.host.namespaces import NETNS, inside
 
 PREFIX = "vsbench"
 PATIENCE_S = 5.0
-ETHERNET = "52:54:00:be:00:{:02x}"
 Result = TypeVar("Result")
 _numbers = itertools.count()
 

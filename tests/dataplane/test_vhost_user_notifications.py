@@ -11,10 +11,10 @@ import pytest
 from dataplane.ports.vhost_user.protocol import Feature, Request
 from tests.support.frames import frame
 from tests.support.guest import FEATURES
+from tests.support.guest_rings import RX, TX
 from tests.support.vhost_switch import VhostSwitch
 from tests.support.waiting import eventually
 
-RX, TX = 0, 1
 FULL = (1 << 64) - 2
 EVENT_IDX = FEATURES | {Feature.EVENT_IDX}
 

@@ -16,7 +16,6 @@ from tests.support.waiting import eventually, wait_until
 
 pytestmark = pytest.mark.netns
 
-TCP = 6
 ALL = vlan_config(tagged=[(1, 4094)], native=1)
 
 

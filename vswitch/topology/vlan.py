@@ -13,8 +13,6 @@ from vswitch.topology.scalars import VID_MAX
 
 Ranges = tuple[tuple[int, int], ...]
 
-NOWHERE = Vlan(pvid=None, untagged=(), tagged=(), admit_tagged=False)
-
 
 def vlan_of(spec: Any) -> Vlan:
     """`spec` is the written form that `scalars.vlan` returns, with `trunk` present if it is a map."""
