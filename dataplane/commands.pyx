@@ -6,6 +6,7 @@ Each command is short: while it runs, no frame moves.  Memory is allocated befor
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from dataplane.ageing cimport flush_entries
 from dataplane.frames.frame cimport BURST_MAX
 from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport forget_entry
@@ -16,7 +17,7 @@ from dataplane.state cimport (
 from dataplane.sys.compiler cimport counter_add
 from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
 from dataplane.tables.flood_groups cimport FloodGroup
-from dataplane.worker cimport flush_entries, release_queue, worker_announce
+from dataplane.worker cimport release_queue, worker_announce
 
 
 cdef void command_stop(SwitchState *switch, void *argument) noexcept nogil:

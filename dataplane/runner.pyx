@@ -10,6 +10,7 @@ import threading
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
+from dataplane.ageing cimport ageing_sweep, reopen_ports
 from dataplane.commands cimport DriverCommand, command_driver, command_stop
 from dataplane.events cimport events_open
 from dataplane.frames.frame cimport Frame
@@ -20,7 +21,7 @@ from dataplane.sys.compiler cimport allocate_lines, clock_ns, read_tsc, store_re
 from dataplane.sys.epoll cimport (
     EFD_CLOEXEC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, close, epoll_create1, epoll_ctl, epoll_event, eventfd, read, write,
 )
-from dataplane.worker cimport WAKE, drain_queue, serve_port, worker_reopen, worker_run, worker_sweep
+from dataplane.worker cimport WAKE, drain_queue, serve_port, worker_run
 
 cdef enum:
     POOL_BUFFERS = 4096          # 8 MiB, touched only when used
@@ -124,8 +125,8 @@ cdef class Runner:
         """What waits for each port, then one burst from each in turn, as often as one of them has something."""
         cdef PortState *port
         cdef bint busy = True
-        worker_sweep(self.switch, self.switch.fdb.mask + 1)
-        worker_reopen(self.switch)
+        ageing_sweep(self.switch, self.switch.fdb.mask + 1)
+        reopen_ports(self.switch)
         for index in indices:                        # a memory port has no epoll to say that it has room again
             port = self.switch.ports[<int>index]
             if port.state != PORT_DOWN:

@@ -9,10 +9,7 @@ cdef enum:
 
 cdef void worker_run(SwitchState *switch) noexcept nogil
 cdef uint32_t worker_serve_all(SwitchState *switch) noexcept nogil
-cdef void worker_reopen(SwitchState *switch) noexcept nogil
-cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil
 cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil
 cdef void worker_announce(SwitchState *switch, PortState *port, uint64_t key) noexcept nogil
 cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil
 cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil
-cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_fixed) noexcept nogil

@@ -9,6 +9,7 @@ Threads: this is the worker.
 from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from dataplane.ageing cimport ageing_sweep, reopen_ports
 from dataplane.frames.frame cimport BURST_MAX, FRAME_KEPT, FRAME_TAGGED, Burst, Frame, frame_wire_bytes
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.frames.rarp cimport rarp_begin
@@ -16,7 +17,6 @@ from dataplane.pipeline cimport pipeline_run
 from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_QUEUE_FULL, PASS, Reason
 from dataplane.stages.egress cimport egress_copy
-from dataplane.stages.learn cimport expire_entry, forget_entry
 from dataplane.state cimport (
     HARD_ERRORS_MAX, NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
     port_reckon,
@@ -27,7 +27,6 @@ from dataplane.sys.compiler cimport (
 from dataplane.sys.epoll cimport (
     EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
 )
-from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old
 from dataplane.tables.vlan_table cimport VID_NONE
 
 cdef enum:
@@ -311,64 +310,12 @@ cdef uint32_t worker_serve_all(SwitchState *switch) noexcept nogil:
     return n_frames
 
 
-cdef void worker_reopen(SwitchState *switch) noexcept nogil:
-    """End the blocks of ports that a policy has closed and whose time is over."""
-    cdef uint32_t i
-    cdef PortState *port
-    if vs_likely(switch.now_ns < switch.reopen_ns):
-        return
-    switch.reopen_ns = NEVER_NS
-    for i in range(PORTS_MAX):
-        port = switch.ports[i]
-        if port == NULL or port.blocked_reason == PASS:
-            continue
-        if port.blocked_until_ns <= switch.now_ns:
-            port.blocked_reason = PASS
-            port_reckon(port)
-        elif port.blocked_until_ns < switch.reopen_ns:
-            switch.reopen_ns = port.blocked_until_ns
-
-
 cdef inline void tell_events(SwitchState *switch) noexcept nogil:
     """Wake the main thread once for all events of a round."""
     cdef uint64_t one = 1
     if vs_unlikely(switch.events.n_told != switch.events.n_written):
         switch.events.n_told = switch.events.n_written
         write(switch.event_fd, &one, sizeof(one))
-
-
-cdef void worker_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil:
-    """Remove aged entries from the next `n_buckets` buckets, and let the moves of the others be forgotten; a sweep of the
-    table starts with each new second."""
-    cdef FdbEntry *entry
-    cdef uint32_t way
-    if switch.fdb.sweep_s != switch.now_s:
-        switch.fdb.sweep_passed_s = switch.now_s - switch.fdb.sweep_s
-        switch.fdb.sweep_s = switch.now_s
-        switch.fdb.sweep_at = 0
-    while n_buckets and switch.fdb.sweep_at <= switch.fdb.mask:
-        for way in range(FDB_WAYS):
-            entry = &switch.fdb.buckets[switch.fdb.sweep_at].entries[way]
-            if entry.key and entry_is_old(&switch.fdb, entry, switch.now_s):
-                expire_entry(switch, entry)
-            elif entry.n_moves:
-                entry.n_moves -= min(entry.n_moves, switch.fdb.sweep_passed_s)
-        switch.fdb.sweep_at += 1
-        n_buckets -= 1
-
-
-cdef void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_fixed) noexcept nogil:
-    """Remove the entries of one port and one VLAN; -1 is any."""
-    cdef uint64_t at
-    cdef uint32_t way
-    cdef FdbEntry *entry
-    for at in range(switch.fdb.mask + 1):
-        for way in range(FDB_WAYS):
-            entry = &switch.fdb.buckets[at].entries[way]
-            if entry.key == 0 or (keep_fixed and entry.kind not in (FDB_LEARNED, FDB_PINNED)):
-                continue
-            if (port_index < 0 or entry.port == port_index) and (vid < 0 or <int>(entry.key & 0xFFF) == vid):
-                forget_entry(switch, entry)
 
 
 cdef inline void run_mailbox(SwitchState *switch) noexcept nogil:
@@ -421,10 +368,10 @@ cdef void worker_run(SwitchState *switch) noexcept nogil:
             switch.heartbeat_ns[0] = switch.now_ns
         run_mailbox(switch)
         if switch.fdb.n_entries:
-            worker_sweep(switch, SWEEP_BUCKETS)
+            ageing_sweep(switch, SWEEP_BUCKETS)
         else:
             switch.fdb.sweep_at = switch.fdb.mask + 1
-        worker_reopen(switch)
+        reopen_ports(switch)
         began = read_tsc()
         if worker_serve_all(switch):
             counter_add(switch.busy_cycles, read_tsc() - began)

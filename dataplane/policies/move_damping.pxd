@@ -2,7 +2,7 @@
 
 Four moves at once are free, and one more each second; an even number, so that of two ports that fight the one that had
 the address first keeps it.  What is refused keeps the address there for ten seconds more, so a thief gains nothing by
-going on.  Ageing counts the moves down (`worker_sweep`).
+going on.  Ageing counts the moves down (`ageing_sweep`).
 """
 
 from dataplane.reasons cimport DROP_MOVE_DAMPING, PASS, Reason
