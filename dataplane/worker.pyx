@@ -149,6 +149,7 @@ cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
         if taken < 0:
             hard_error(switch, port, -taken, &port.n_tx_errors)
             return
+        port.n_tx_errors = 0
         count_one_by_one(port, &copy, 1)
         port.queue_head = kept.next
         port.n_queued -= 1

@@ -92,14 +92,19 @@ cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *
 cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, Frame *frame) noexcept nogil:
     """Copies for the promiscuous ports of the frame's VLAN that it does not reach anyway; a copy makes it PASS."""
     cdef FloodGroup *group = switch.groups[frame.vid]
+    cdef PortState *reached = switch.ports[frame.out_port] if frame.out_port < PORTS_MAX else NULL
     cdef PortState *port
     cdef bint tagged
     cdef uint32_t i
     if group == NULL:
         return
+    if reached != NULL:
+        reached = teaming_uplink(switch, in_port, reached)
     for i in range(group.n_ports, group.n_ports + group.n_promiscuous):
         port = switch.ports[group.ports[i]]
-        if not promiscuous_mode_overhears(in_port, port, frame):
+        if port == reached or not promiscuous_mode_overhears(in_port, port, frame):
+            continue
+        if teaming_uplink(switch, in_port, port) != port:      # one copy for the network behind a team, as of a flood
             continue
         if port.promiscuous_mode == POLICY_ACCEPT:
             if egress_copy(switch, in_port, port, frame) == PASS:

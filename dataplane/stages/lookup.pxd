@@ -12,6 +12,9 @@ from dataplane.state cimport UNKNOWN_FLOOD, PortState, SwitchState
 from dataplane.sys.compiler cimport vs_unlikely
 from dataplane.tables.fdb cimport Fdb, FdbBucket, FdbEntry, entry_is_old, fdb_find_from, fdb_prefetch
 
+cdef enum:
+    KEY_OF_NOBODY = 0xFFFF       # its VID is none; 0 will not do, for a frame may be sent to address 0
+
 
 cdef inline void lookup_unknown(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
     """Unicast to nobody known: what the sender's port says about it."""
@@ -26,7 +29,7 @@ cdef inline void lookup_burst(SwitchState *switch, PortState *port, Burst *burst
     cdef FdbBucket *bucket = NULL
     cdef Fdb fdb = switch.fdb                        # a copy: no store can change it, so it stays in registers
     cdef uint32_t i, now_s = switch.now_s, n = burst.n
-    cdef uint64_t last = 0                           # most bursts are for one station; it is looked for once
+    cdef uint64_t last = KEY_OF_NOBODY               # most bursts are for one station; it is looked for once
     cdef uint16_t last_port = PORT_FLOOD
     cdef Frame *frame
     cdef FdbEntry *entry
@@ -38,7 +41,7 @@ cdef inline void lookup_burst(SwitchState *switch, PortState *port, Burst *burst
             last = frame.destination_key
             bucket = fdb_prefetch(&fdb, last)
         buckets[i] = bucket
-    last = 0
+    last = KEY_OF_NOBODY
     for i in range(n):
         frame = &burst.frames[i]
         if frame.reason != PASS:
@@ -50,7 +53,8 @@ cdef inline void lookup_burst(SwitchState *switch, PortState *port, Burst *burst
             frame.out_port = PORT_FLOOD
             continue
         entry = fdb_find_from(&fdb, frame.destination_key, buckets[i])
-        if vs_unlikely(entry == NULL) or entry_is_old(&fdb, entry, now_s):
+        # Without VLANs the key of address 0 is that of an empty place, which says nothing.
+        if vs_unlikely(entry == NULL or frame.destination_key == 0) or entry_is_old(&fdb, entry, now_s):
             lookup_unknown(switch, port, frame)
             continue
         last = frame.destination_key

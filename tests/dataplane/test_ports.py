@@ -84,6 +84,18 @@ def test_a_port_that_is_broken_one_way_goes_down_although_the_other_way_works(tr
     assert trio.core.driver("c").take() == [frame(BROADCAST, A)] * 8
 
 
+@pytest.mark.parametrize("recovers", [True, False])
+def test_errors_between_which_a_port_takes_what_waited_for_it_are_not_in_a_row(trio, recovers):
+    driver = trio.core.driver("b")
+    for _ in range(4):
+        driver.fail(tx=errno.EIO)
+        trio.send("a", frame(BROADCAST, A))
+        driver.fail(tx=0 if recovers else errno.EIO)
+        trio.wait(0)
+    assert trio.core.ports()[1]["state"] == ("up" if recovers else "down")
+    assert driver.take() == ([frame(BROADCAST, A)] * 4 if recovers else [])
+
+
 @pytest.mark.parametrize(("broken", "errors"), [({"rx": errno.EIO}, 3), ({"tx": errno.EIO}, 3), ({"rx": errno.EAGAIN}, 0)])
 def test_three_hard_errors_in_a_row_take_a_port_down_and_no_other(trio, broken, errors):
     """`try again` is none."""

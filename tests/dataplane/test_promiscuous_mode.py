@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.dataplane.test_teaming import SERVER, team_switch
 from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, frame, tag
 from tests.support.memory_switch import vlan_config
 
@@ -114,3 +115,27 @@ def test_a_vlan_of_which_nobody_is_a_member(three):
     three.send("a", frame(B, A))
     assert three.sent() == {}
     assert three.drops("a") == {"no_receiver": 1}
+
+
+@pytest.mark.parametrize("promiscuous", [(), ("u1",), ("u2",), ("u1", "u2")])
+@pytest.mark.parametrize("heard_by", ["u1", "u2"])
+def test_an_uplink_of_a_team_gets_no_second_copy(heard_by, promiscuous):
+    """Whole bursts: a second copy of each frame would not find room in the port's tx burst."""
+    with team_switch() as team:
+        for name in promiscuous:
+            team.set(name, promiscuous_mode="accept")
+        team.send(heard_by, frame(BROADCAST, SERVER))
+        team.sent()
+        for name, address, uplink in (("a", A, "u1"), ("b", B, "u2")):
+            team.send(name, *[frame(SERVER, address)] * 64)
+            assert team.sent() == {uplink: [frame(SERVER, address)] * 64}
+
+
+def test_what_stays_inside_is_heard_by_the_senders_uplink_alone():
+    with team_switch() as team:
+        team.send("b", frame(BROADCAST, B))
+        team.sent()
+        for name in ("u1", "u2"):
+            team.set(name, promiscuous_mode="accept")
+        team.send("a", frame(B, A))
+        assert team.sent() == {"b": [frame(B, A)], "u1": [frame(B, A)]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.frames import BROADCAST, UNKNOWN, A, B, frame
+from tests.support.memory_switch import vlan_config
 
 
 @pytest.fixture
@@ -50,3 +51,18 @@ def test_the_sender_decides_not_the_receiver(switch):
     assert set(switch.sent()) == {"b"}
     switch.send("b", frame(UNKNOWN, B))
     assert switch.sent() == {}
+
+
+@pytest.mark.parametrize("nobody", [UNKNOWN, "00:00:00:00:00:00"])
+@pytest.mark.parametrize("before", [(), (A,), (B,)])
+def test_nobody_has_address_zero(switch, nobody, before):
+    """Without VLANs its key is that of an empty place of the table, and of a burst that has looked for nobody yet."""
+    transparent = vlan_config() | {"transparent": True}
+    for name, address in {"a": A, "b": B, "c": "02:00:00:00:00:0c"}.items():
+        switch.port(name, learning="off", mac=address, unknown_unicast="drop", vlan=transparent)
+    switch.send("a", *[frame(known, A) for known in before], frame(nobody, A))
+    assert switch.sent() == ({"b": [frame(B, A)]} if B in before else {})
+    assert switch.drops("a").get("unknown_unicast") == 1
+    switch.set("a", unknown_unicast="flood")         # the control
+    switch.send("a", frame(nobody, A))
+    assert switch.sent() == {"b": [frame(nobody, A)], "c": [frame(nobody, A)]}
