@@ -76,12 +76,13 @@ def test_d8_an_offload_that_was_not_negotiated(switch, vnet):
     assert len(switch["y"].frames()) == 1
 
 
+@pytest.mark.parametrize("cuts", [(), (12,)], ids=["one buffer", "a buffer for the header"])
 @pytest.mark.parametrize("vnet", [(1, 0, 0, 0, 34, 16), (1, 1, 54, 100, 34, 16), (0, 1, 54, 100, 34, 16), (255,) * 6])
-def test_d8_a_guest_without_offloads_cannot_claim_one(switch, vnet):
+def test_d8_a_guest_without_offloads_cannot_claim_one(switch, vnet, cuts):
     """Its headers are not read at all: the frame goes on as it is."""
     guest = switch.guest("a")
     switch.guest("b", features=FEATURES | OFFLOADS)
-    guest.send(ipv4_tcp(), vnet=vnet)
+    guest.send(ipv4_tcp(), vnet=vnet, cuts=cuts)
     switch.run()
     assert switch["b"].receive() == [(ipv4_tcp(), (0, 0, 0, 0, 0, 0, 1))]
 

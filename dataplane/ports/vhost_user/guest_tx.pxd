@@ -65,11 +65,10 @@ cdef inline void frame_from_chain(VhostDevice *device, Burst *burst, Segment *pi
         return
     frame.length = <uint32_t>(chain.octets - header_octets) if chain.octets < FRAME_MAX + header_octets else FRAME_MAX
     private = frame.length if frame.length < HEADER_LINE else HEADER_LINE
+    memset(&vnet, 0, sizeof(virtio_net_hdr))
     if vs_likely(piece.length >= header_octets + private and private >= 16):
-        if device.guest_sends:
+        if device.guest_sends:                       # else it says nothing, and may lie in a line of its own
             guest_copy(&vnet, piece.data, sizeof(virtio_net_hdr))
-        else:                                        # then it says nothing, and may lie in a line of its own
-            memset(&vnet, 0, sizeof(virtio_net_hdr))
         if private == HEADER_LINE:
             guest_copy_line(frame.header, piece.data + header_octets)
         else:
@@ -81,7 +80,8 @@ cdef inline void frame_from_chain(VhostDevice *device, Burst *burst, Segment *pi
             n_pieces -= 1
     else:
         read_out(&piece, &n_pieces, claimed, header_octets)
-        memcpy(&vnet, claimed, sizeof(virtio_net_hdr))
+        if device.guest_sends:
+            memcpy(&vnet, claimed, sizeof(virtio_net_hdr))
         read_out(&piece, &n_pieces, frame.header, private)
     frame.header_length = <uint16_t>private
     while n_pieces:
