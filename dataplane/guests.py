@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dataplane.ports.vhost_user.backend import Backend
-from dataplane.ports.vhost_user.protocol import RefusedError
+from dataplane.ports.vhost_user.protocol import PAIRS_MAX, RefusedError
 from dataplane.switch import Switch
 
 log = logging.getLogger("dataplane")
@@ -44,8 +44,10 @@ class Guests:
         try:
             if name in self._backends:
                 raise ValueError(f"port {name} has a guest already")
+            where = config["socket"] or {}
             backend = Backend(
-                self._switch.driver(name), front_end, unsealed=(config["socket"] or {}).get("unsealed") == "accept",
+                self._switch.driver(name), front_end, unsealed=where.get("unsealed") == "accept",
+                n_pairs=int(where.get("queues", PAIRS_MAX)),
                 hand_up=lambda record, held: self._tell({"event": "guest_state", "port": name, "state": record}, held))
         except BaseException:
             front_end.close()

@@ -100,7 +100,7 @@ PORT_DEFAULTS: dict[str, Any] = {
     "ip_binding": "accept",      # reject | accept | monitor
     "dhcp_server": "accept",
     "router_advertisement": "accept",
-    "socket": None,              # of vhost_user: {"path", "listen": switch | qemu, "unsealed": reject | accept}
+    "socket": None,              # of vhost_user: {"path", "listen": switch | qemu, "unsealed": reject | accept, "queues": pairs}
     "carrier": True,             # whether a guest has opened the other end, as the kernel says
 }
 

@@ -15,7 +15,8 @@ HEAD = "schema: vswitch/v1\nname: t\nswitches: {s: {}}\n"
 FILE = HEAD + """\
 guests:
   a: {switch: s, attach: vhost_user}
-  b: {switch: s, attach: vhost_user, socket: {path: /run/b.sock, owner: "7", listen: qemu, unsealed: accept}, mtu: 9000}
+  b: {switch: s, attach: vhost_user, mtu: 9000,
+      socket: {path: /run/b.sock, owner: "7", listen: qemu, unsealed: accept, queues: 4}}
   c: {switch: s}
 """
 
@@ -23,7 +24,7 @@ guests:
 def test_a_port_has_a_socket_and_no_tap():
     ports = loads(FILE, "t.yaml").ports
     assert ports["a.eth0"].socket == Socket("/run/vswitch/guests/a.eth0.sock")
-    assert ports["b.eth0"].socket == Socket("/run/b.sock", "7", "qemu", "accept")
+    assert ports["b.eth0"].socket == Socket("/run/b.sock", "7", "qemu", "accept", 4)
     assert ports["a.eth0"].tap is None and ports["a.eth0"].interface == "/run/vswitch/guests/a.eth0.sock"
     assert ports["c.eth0"].socket is None and ports["c.eth0"].tap is not None
 
@@ -38,8 +39,8 @@ def test_written_out_it_means_the_same():
 def test_the_data_plane_gets_a_socket_of_whoever_asked():
     wanted = wanted_ports(loads(FILE, "t.yaml"), Wish(owner="me"))
     assert wanted["a.eth0"].config["socket"] == {
-        "path": "/run/vswitch/guests/a.eth0.sock", "owner": "me", "listen": "switch", "unsealed": "reject"}
-    assert wanted["b.eth0"].config["socket"]["owner"] == "7"
+        "path": "/run/vswitch/guests/a.eth0.sock", "owner": "me", "listen": "switch", "unsealed": "reject", "queues": 1}
+    assert (wanted["b.eth0"].config["socket"]["owner"], wanted["b.eth0"].config["socket"]["queues"]) == ("7", 4)
     assert wanted["c.eth0"].config["socket"] is None
     assert [port.driver for port in wanted.values()] == ["vhost_user", "vhost_user", "packet"]
 
@@ -63,6 +64,7 @@ def test_the_plan_makes_no_interface_for_it_and_a_changed_socket_makes_the_port_
     (f"a: {{switch: s, attach: vhost_user, socket: /run/{'a' * 110}}}", "a socket's path has at most 107"),
     ("a: {switch: s, attach: vhost_user, socket: {path: /run/a, listen: nobody}}", "listen"),
     ("a: {switch: s, attach: vhost_user, socket: {path: /run/a, colour: red}}", "unknown key `colour`"),
+    ("a: {switch: s, attach: vhost_user, socket: {path: /run/a, queues: 9}}", "9 is out of range; expected 1 to 8"),
     ("a: {switch: s, attach: vhost_user, count: 2, socket: /run/a}", "socket `/run/a` of `a-2.eth0` is that of `a-1.eth0` too"),
     (f"{'a' * 60}: {{switch: s, attach: vhost_user, nics: {{}}}}", ""),
 ], ids=str)
@@ -85,9 +87,12 @@ def test_qemu_and_libvirt():
     assert qemu_arguments(topology, a)[:4] == [
         "-chardev", "socket,id=a-eth0-socket,path=/run/vswitch/guests/a.eth0.sock,reconnect=1",
         "-netdev", "vhost-user,id=a-eth0,chardev=a-eth0-socket"]
+    assert qemu_arguments(topology, b)[3] == "vhost-user,id=b-eth0,chardev=b-eth0-socket,queues=4"
+    assert ",mq=on,vectors=10" in qemu_arguments(topology, b)[5] and ",mq=on" not in qemu_arguments(topology, a)[5]
     assert "server=on,wait=off" in qemu_arguments(topology, b)[1] and "host_mtu=9000" in qemu_arguments(topology, b)[5]
     assert shared_memory(topology, "a")[1] == "memory-backend-memfd,id=memory,size=2G,share=on"
     assert shared_memory(topology, "c") == []
     assert "type='vhostuser'" in libvirt_xml(topology, a) and "mode='client'" in libvirt_xml(topology, a)
     assert "mode='server'" in libvirt_xml(topology, b)
+    assert "<driver queues='4'/>" in libvirt_xml(topology, b) and "<driver" not in libvirt_xml(topology, a)
     assert "type='ethernet'" in libvirt_xml(topology, c)

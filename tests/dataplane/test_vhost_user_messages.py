@@ -166,6 +166,16 @@ def test_m4_what_was_not_negotiated(switch):
     assert not switch.is_open("a")
 
 
+def test_a_guest_has_the_queues_of_its_port_and_no_more(switch):
+    guest = switch.plug("a", queues=2, n_pairs=2)
+    guest.negotiate()
+    assert guest.ask(Request.GET_QUEUE_NUM) == 2
+    assert not guest.order(Request.SET_VRING_NUM, of_ring(4, 256))
+    assert not guest.order(Request.SET_VRING_ENABLE, of_ring(5, 1))
+    assert guest.order(Request.SET_VRING_NUM, of_ring(3, 256))
+
+
+
 def test_m4_what_was_not_offered(switch, guest):
     assert not guest.order(Request.SET_FEATURES, u64(1 << 34))
     assert not guest.order(Request.SET_PROTOCOL_FEATURES, u64(1 << 12))

@@ -24,7 +24,9 @@ name: NAME
 switches: {s1: {}}
 guests:
   alice: {switch: s1, attach: vhost_user, socket: FOLDER/alice.sock, addresses: [10.0.0.1/24]}
-  bob: {switch: s1, attach: vhost_user, socket: {path: FOLDER/bob.sock, listen: qemu}, addresses: [10.0.0.2/24]}
+  bob:
+    {switch: s1, attach: vhost_user, socket: {path: FOLDER/bob.sock, listen: qemu, queues: 2}, addresses: [10.0.0.2/24],
+     run: {vcpus: 2}}                  # Linux uses a queue for each processor
   carol: {switch: s1, addresses: [10.0.0.3/24]}
 """
 ALONE = """\
@@ -75,6 +77,14 @@ def test_tcp_goes_in_super_frames(box, source, target, address):
 def test_datagrams_of_any_size(box):
     sizes = [0, 1, 17, 18, 1471, 1472, 1473, 8972, 30000]
     assert box.echoes("bob", "carol", "10.0.0.3", sizes) == sizes      # there and back, so both ways
+
+
+def test_a_guest_has_as_many_queues_as_its_socket_allows(box):
+    def queues(guest: str) -> list[str]:
+        listed = box.lab.exec(guest, ["ls", "/sys/class/net/eth0/queues"])[1].decode().split()
+        return [name for name in listed if name.startswith("rx")]
+    assert queues("bob") == ["rx-0", "rx-1"]
+    assert queues("alice") == ["rx-0"]
 
 
 def test_a_killed_data_plane_is_no_link_event_in_the_guest(box):

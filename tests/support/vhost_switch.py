@@ -12,6 +12,7 @@ import socket
 from typing import Any
 
 from dataplane.ports.vhost_user.backend import Backend
+from dataplane.ports.vhost_user.protocol import PAIRS_MAX
 from tests.support.frames import frame
 from tests.support.guest import Guest
 from tests.support.memory_switch import MemorySwitch
@@ -23,15 +24,17 @@ class VhostSwitch(MemorySwitch):
         self.guests: dict[str, Guest] = {}
         self.backends: dict[str, Backend] = {}
 
-    def plug(self, name: str, *, unsealed: bool = False, hand_up: Any = None, **options: Any) -> Guest:
+    def plug(self, name: str, *, unsealed: bool = False, hand_up: Any = None, queues: int = PAIRS_MAX, **options: Any) -> Guest:
         """A port with a guest that is connected and has said nothing yet."""
         port = self.port(name, driver="vhost_user")
-        return self.plug_again(name, port, unsealed=unsealed, hand_up=hand_up, **options)
+        return self.plug_again(name, port, unsealed=unsealed, hand_up=hand_up, queues=queues, **options)
 
-    def plug_again(self, name: str, port: Any, *, unsealed: bool = False, hand_up: Any = None, **options: Any) -> Guest:
+    def plug_again(
+        self, name: str, port: Any, *, unsealed: bool = False, hand_up: Any = None, queues: int = PAIRS_MAX, **options: Any,
+    ) -> Guest:
         """Another guest for a port."""
         ours, theirs = socket.socketpair()
-        backend = self.backends[name] = Backend(port, theirs, unsealed=unsealed, hand_up=hand_up)
+        backend = self.backends[name] = Backend(port, theirs, unsealed=unsealed, n_pairs=queues, hand_up=hand_up)
         # A second for every message: the budget of messages is for tests that are about it.
         clock = itertools.count()
         self.guests[name] = Guest(ours, pump=lambda: backend.is_open and backend.serve(next(clock)), **options)

@@ -68,11 +68,14 @@ def _shared_memory_arguments(topology: Topology, port: Port, socket: Socket) -> 
     """QEMU's arguments for `attach: vhost_user`; the guest's memory is shared, and its size is the user's to set."""
     name = f"{port.guest}-{port.nic}"
     side = "server=on,wait=off" if socket.listen == "qemu" else "reconnect=1"
+    netdev = f"vhost-user,id={name},chardev={name}-socket"
     device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)}"
+    if socket.queues > 1:
+        netdev += f",queues={socket.queues}"
+        device += f",mq=on,vectors={2 * socket.queues + 2}"
     if port.mtu != 1500:
         device += f",host_mtu={port.mtu}"
-    return ["-chardev", f"socket,id={name}-socket,path={socket.path},{side}",
-            "-netdev", f"vhost-user,id={name},chardev={name}-socket", "-device", device]
+    return ["-chardev", f"socket,id={name}-socket,path={socket.path},{side}", "-netdev", netdev, "-device", device]
 
 
 def shared_memory(topology: Topology, guest: str) -> list[str]:
@@ -113,6 +116,8 @@ def _shared_memory_xml(topology: Topology, port: Port, socket: Socket) -> str:
         *(["    <reconnect enabled='yes' timeout='1'/>", "  </source>"] if socket.listen == "switch" else []),
         "  <model type='virtio'/>",
     ]
+    if socket.queues > 1:
+        lines.append(f"  <driver queues='{socket.queues}'/>")
     if port.mtu != 1500:
         lines.append(f"  <mtu size='{port.mtu}'/>")
     return "\n".join([*lines, "</interface>"])

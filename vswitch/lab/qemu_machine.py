@@ -91,7 +91,7 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
 
 def _nic_argv(topology: Topology, port: Port, args: tuple[str, ...]) -> list[str]:
     """A virtio adapter on the port's TAP; the TAP alone when the guest's `args` bring an adapter of another model."""
-    queues = port.tap.queues if port.tap else 1
+    queues = port.tap.queues if port.tap else port.socket.queues if port.socket else 1
     name = port.tap.name if port.tap else f"{port.guest}-{port.nic}"
     netdev = f"tap,id={name},ifname={name},script=no,downscript=no"
     # The boot ROM would look for a server before the kernel starts.
@@ -102,7 +102,7 @@ def _nic_argv(topology: Topology, port: Port, args: tuple[str, ...]) -> list[str
         netdev = f"vhost-user,id={name},chardev={name}-socket"
     if queues > 1:
         netdev += f",queues={queues}"
-        device += f",mq=on,vectors={2 * queues + 2}"
+        device += ",mq=on" if port.socket else f",mq=on,vectors={2 * queues + 2}"
     if port.mtu != 1500:
         device += f",host_mtu={port.mtu}"
     argv = ["-chardev", f"socket,id={name}-socket,{socket_options(port.socket)}"] if port.socket else []

@@ -39,7 +39,8 @@ def fill(draft: Draft, neighbours: list[Draft]) -> None:
     rate = "off" if draft.role == "uplink" else STORM_RATE
     _below(draft, "storm_control", dict.fromkeys(STORM_KINDS, rate) | {"action": "drop"})
     if shares_memory(draft):
-        _below(draft, "socket", {"path": socket_path(draft), "owner": None, "listen": "switch", "unsealed": "reject"})
+        _below(draft, "socket", {"path": socket_path(draft), "owner": None, "listen": "switch", "unsealed": "reject",
+                                 "queues": 1})
     elif draft.role == "guest":
         _below(draft, "tap", {"name": tap_name(draft), "queues": 1, "adopt": False})
         if "group" not in draft.settings["tap"]:

@@ -107,6 +107,7 @@ class Socket:
     owner: str | None = None           # who may connect; whoever asked for the topology when it does not say
     listen: Literal["switch", "qemu"] = "switch"
     unsealed: Literal["reject", "accept"] = "reject"       # memory that the guest's side could truncate
+    queues: int = 1                    # pairs that the guest may use at most
 
 
 @dataclass(frozen=True)

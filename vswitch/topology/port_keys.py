@@ -35,6 +35,7 @@ from vswitch.topology.value_types import (
     Reserved,
     RouterAdvertisement,
     SocketPath,
+    SocketQueues,
     StormAction,
     Text,
     UnknownUnicast,
@@ -145,6 +146,7 @@ class SocketKeys(Keys):
     owner: Text = ABSENT
     listen: Listen = ABSENT
     unsealed: Unsealed = ABSENT
+    queues: SocketQueues = ABSENT
 
     @model_validator(mode="before")
     @classmethod

@@ -78,6 +78,7 @@ Adapter = Annotated[Any, Written(scalars.adapter, anyOf=[
     {"type": "object", "properties": {"pci": {"type": "string"}}, "required": ["pci"], "additionalProperties": False},
 ])]
 Queues = Annotated[int, _whole(1, 256)]             # MAX_TAP_QUEUES of the kernel
+SocketQueues = Annotated[int, _whole(1, 8)]          # pairs that the data plane serves of one port
 Mtu = Annotated[int, _whole(68, 65521)]             # from IPv4's least to a TAP's most
 TeamingMode = Annotated[str, _choice("mode", "active_standby", "port_sticky")]
 Link = Annotated[str, _choice("link", "up", "down")]

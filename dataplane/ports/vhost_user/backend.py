@@ -25,7 +25,7 @@ from dataplane.ports.vhost_user.memory_table import MemoryTable
 from dataplane.ports.vhost_user.protocol import (
     OFFERED,
     OFFERED_PROTOCOL,
-    QUEUES_MAX,
+    PAIRS_MAX,
     REQUESTS,
     BadMessageError,
     Header,
@@ -44,17 +44,19 @@ HandUp = Callable[[Record, list[int]], None]
 
 
 class Backend:
-    """Serves `front_end` (taken) for `port`.  `unsealed` accepts memory that the front-end could truncate."""
+    """Serves `front_end` (taken) for `port`, with at most `n_pairs` of queues.  `unsealed` accepts memory that the
+    front-end could truncate."""
 
     def __init__(
-        self, port: Any, front_end: socket.socket, *, unsealed: bool = False, hand_up: HandUp | None = None,
+        self, port: Any, front_end: socket.socket, *, unsealed: bool = False, n_pairs: int = PAIRS_MAX,
+        hand_up: HandUp | None = None,
     ) -> None:
         self.port = port
         self.connection = Connection(front_end)
         self.hand_up = hand_up
         self.protocol_features = 0
         self.memory = MemoryTable(port, unsealed=unsealed)
-        self.rings = Rings(port)
+        self.rings = Rings(port, n_pairs)
         self.why_closed = ""
         self.refusal = ""                            # the last one, which `condition` still tells when the front-end has left
         self._fds: list[int] = []                    # of the message in hand; what is kept is taken out
@@ -201,7 +203,7 @@ class Backend:
         self.protocol_features = features
 
     def get_queue_num(self) -> bytes:
-        return struct.pack("=Q", QUEUES_MAX // 2)
+        return struct.pack("=Q", self.rings.n_pairs)
 
     def set_vring_enable(self, index: int, value: int) -> None:
         if value > 1:

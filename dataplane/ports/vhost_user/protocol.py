@@ -21,7 +21,8 @@ FLAGS_KNOWN = 3 | FLAG_REPLY | FLAG_NEED_REPLY
 PAYLOAD_MAX = 0x1000
 REGIONS_MAX = 8
 REGION = struct.Struct("=4Q")      # guest address, octets, user address, offset in the file
-QUEUES_MAX = 16
+PAIRS_MAX = 8
+QUEUES_MAX = 2 * PAIRS_MAX
 RING_MIN, RING_MAX = 2, 1024
 NO_FD = 1 << 8                     # in the payload of SET_VRING_KICK, CALL and ERR
 PAGE = 4096

@@ -18,7 +18,7 @@ from typing import Any
 from dataplane.ports.vhost_user.protocol import (
     ADDRESS_MAX,
     NO_FD,
-    QUEUES_MAX,
+    PAIRS_MAX,
     Feature,
     RefusedError,
     Ring,
@@ -30,13 +30,18 @@ FDS = ("kick", "call", "err")      # that a ring may own, in the order in which 
 
 
 class Rings:
-    def __init__(self, port: Any) -> None:
+    def __init__(self, port: Any, n_pairs: int) -> None:
+        if not 1 <= n_pairs <= PAIRS_MAX:
+            raise ValueError(f"{n_pairs} pairs of queues; a port has 1 to {PAIRS_MAX}")
         self.port = port
+        self.n_pairs = n_pairs
         self.features = 0                            # what was agreed on says how a ring is read
-        self._rings = [Ring() for _ in range(QUEUES_MAX)]
+        self._rings = [Ring() for _ in range(2 * n_pairs)]
         self._held: set[int] = set()                 # restored, and to be enabled by `release`
 
     def __getitem__(self, index: int) -> Ring:
+        if index >= len(self._rings):
+            raise RefusedError(f"queue {index} of a port with {len(self._rings)}; more are for `queues` to allow")
         return self._rings[index]
 
     def __iter__(self) -> Iterator[Ring]:
