@@ -6,6 +6,7 @@ passed, and meanwhile its requests wait in its own socket.  A front-end that doe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 
@@ -88,11 +89,10 @@ class Connection:
     def send(self, request: int, payload: bytes) -> None:
         """Reply at once or not at all."""
         octets = reply(request, payload)
-        try:
-            if self._socket.send(octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) != len(octets):
-                raise BadMessageError("the front-end does not take its replies")
-        except OSError as error:
-            raise HungUpError(f"the front-end does not take its replies: {error.strerror}") from None
+        with contextlib.suppress(OSError):
+            if self._socket.send(octets, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) == len(octets):
+                return
+        raise HungUpError("the front-end does not take its replies")
 
     def duplicate(self) -> int:
         """A copy of the connection's file descriptor."""

@@ -61,7 +61,7 @@ cdef inline uint32_t reserve(VhostDevice *device, Virtqueue *queue, uint64_t oct
             if not device.is_mergeable:
                 return 0
         if is_second or n == WINDOW_MAX:
-            return 0
+            break
         # The end of the window, not of what is posted: look once more from the first chain that is not done with.
         virtqueue_take(queue, device.memory, WINDOW_MAX, True, 0)
         n = 0

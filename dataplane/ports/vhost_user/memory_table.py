@@ -8,7 +8,6 @@ Threads: the main thread.  The worker has taken a new table, and let go of the o
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import stat
@@ -33,8 +32,6 @@ class MemoryTable:
     def replace(self, regions: list[MemoryRegion], fds: list[int], running: Mapping[int, Ring]) -> None:
         """Map `regions`, whose files are the first of `fds`; the rings that run move along.  Takes them out of `fds`, if it is
         not refused."""
-        if len(fds) < len(regions):
-            raise RefusedError(f"{len(regions)} memory regions with {len(fds)} file descriptors")
         for region, fd in zip(regions, fds, strict=False):
             region.fd = fd
             self._check_file(region)
@@ -60,6 +57,8 @@ class MemoryTable:
         if record:
             regions = [MemoryRegion(*map(int, numbers)) for numbers in record]
             check_regions(regions)
+            if len(fds) < len(regions):              # of a message it has been checked
+                raise RefusedError(f"{len(regions)} memory regions with {len(fds)} file descriptors")
             self.replace(regions, fds, {})
 
     # Inside.
@@ -81,6 +80,5 @@ class MemoryTable:
 
 
 def is_sealed(fd: int) -> bool:
-    with contextlib.suppress(OSError):
-        return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK)
-    return False
+    """Whether nobody can shorten a file that lies in memory; all of those can be asked (fcntl(2), F_GET_SEALS)."""
+    return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK)
