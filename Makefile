@@ -6,6 +6,7 @@
 #   make debug                the data plane's tests under AddressSanitizer and UBSan
 #   make mutants [SEED=n]     negates conditions of the data plane one by one: do the tests notice?
 #   make fuzz [MINUTES=10]    hostile guests at random, under the same sanitizers
+#   make fuzz-coverage        which lines of the walker and the validator the fuzz corpora reach
 #   make lint                 ruff, mypy, cython-lint
 
 VENV   ?= .venv
@@ -23,11 +24,13 @@ TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils dp
 BENCH_PACKAGES = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 iperf3 ethtool dpdk-dev
 
 SOURCES := $(shell find dataplane -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+FUZZED  := $(wildcard tests/fuzz/*.p[yx][xd])
 READY    = $(VENV)/.ready
 BUILT    = build/.built
 DEBUG    = build/debug
+COVERAGE = build/coverage
 
-.PHONY: demo test test-long bench bench-full debug-build debug fuzz lint mutants build clean
+.PHONY: demo test test-long bench bench-full debug-build debug fuzz fuzz-coverage lint mutants build clean
 
 demo: $(BUILT)
 	@tools/debian-packages $(RUN_PACKAGES) $(if $(filter qemu,$(GUESTS)),$(QEMU_PACKAGES))
@@ -72,6 +75,14 @@ fuzz: debug-build
 	$(SANITIZED) -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)); \
 	    status=$$?; cp -r tests/fuzz/corpus $(CURDIR)/tests/fuzz/; exit $$status
 
+fuzz-coverage: $(BUILT)
+	rm -rf $(COVERAGE)
+	mkdir -p $(COVERAGE)
+	cp -r dataplane tests setup.py pyproject.toml README.md $(COVERAGE)/
+	find $(COVERAGE) -name '*.so' -delete
+	cd $(COVERAGE) && VSWITCH_COVERAGE=1 $(abspath $(VENV))/bin/python setup.py -q build_ext --inplace
+	cd $(COVERAGE) && PYTHONPATH=. $(abspath $(VENV))/bin/python -m tests.fuzz.coverage
+
 mutants: $(BUILT)
 	@tools/debian-packages $(BUILD_PACKAGES)
 	$(RUN) tools/mutants.py $(if $(SEED),--seed $(SEED))
@@ -91,7 +102,7 @@ $(READY): pyproject.toml
 	$(VENV)/bin/pip install -q --disable-pip-version-check --no-build-isolation -e ".[test]"
 	touch $@
 
-$(BUILT): $(READY) setup.py $(SOURCES)
+$(BUILT): $(READY) setup.py $(SOURCES) $(FUZZED)
 	$(VENV)/bin/python setup.py -q build_ext --inplace
 	mkdir -p build && touch $@
 

@@ -5,6 +5,8 @@ The input in hand lies in a file that outlives this process; so whoever runs us 
 
 from __future__ import annotations
 
+import itertools
+import math
 import mmap
 import os
 import random
@@ -12,10 +14,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.fuzz.kinds import Chains
 from tests.fuzz.targets import TARGETS
 
 CORPUS = Path(__file__).parent / "corpus"
-INPUT_MAX = 4096
+INPUT_MAX = 2048                   # as in chains.pyx
+SHORT = 400                        # most inputs: what follows a refusal is not read any more
+ENDLESS = 1 << 62
 
 
 def corpus(target: str) -> dict[str, bytes]:
@@ -23,14 +28,12 @@ def corpus(target: str) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in sorted((CORPUS / target).glob("*"))}
 
 
-def inputs(target: str, seed: int) -> Iterator[bytes]:
-    """The corpus, then mutations for ever."""
-    known = list(corpus(target).values()) or [b""]
-    yield from known
+def changes(known: list[bytes], seed: int) -> Iterator[bytes]:
+    """Inputs made from those that are known, for ever."""
     rng = random.Random(seed)
     while True:
         if rng.randrange(3) == 0:
-            yield rng.randbytes(rng.randrange(INPUT_MAX))
+            yield rng.randbytes(rng.randrange(SHORT if rng.randrange(8) else INPUT_MAX))
             continue
         octets = bytearray(rng.choice(known) or rng.randbytes(64))
         for _ in range(rng.randrange(1, 8)):
@@ -41,21 +44,22 @@ def inputs(target: str, seed: int) -> Iterator[bytes]:
         yield bytes(octets[:INPUT_MAX])
 
 
-def run(target: str, seed: int, *, n: int | None = None, seconds: float | None = None, kept: Path | None = None) -> int:
-    """Execute at most `n` inputs or for `seconds`; how many there were."""
+def run(target: str, seed: int, *, n: int = ENDLESS, seconds: float = math.inf, kept: Path | None = None) -> int:
+    """Execute the corpus and what changes make of it: at most `n` inputs, or for `seconds`; how many there were."""
     execute = TARGETS[target]()
-    memory = _open(kept) if kept is not None else None
-    deadline = time.monotonic() + seconds if seconds is not None else None
+    known = list(corpus(target).values())
+    in_hand = _open(kept) if kept is not None else bytearray(4 + INPUT_MAX)
+    deadline = time.monotonic() + seconds
     done = 0
-    for octets in inputs(target, seed):
-        if done == n or (deadline is not None and done % 16 == 0 and time.monotonic() > deadline):
-            break
-        if memory is not None:
-            memory[:4] = len(octets).to_bytes(4, "little")
-            memory[4 : 4 + len(octets)] = octets
+    for octets in itertools.chain(known, () if isinstance(execute, Chains) else changes(known or [b""], seed)):
+        if done == n or (done % 16 == 0 and time.monotonic() > deadline):
+            return done
+        in_hand[:4] = len(octets).to_bytes(4, "little")
+        in_hand[4 : 4 + len(octets)] = octets
         execute(octets)
         done += 1
-    return done
+    assert isinstance(execute, Chains)               # the only one with changes of its own, in C
+    return done + execute.many(known or [b""], seed, n - done, lambda: time.monotonic() > deadline, in_hand)
 
 
 def _open(path: Path) -> mmap.mmap:
