@@ -22,6 +22,7 @@ class Messages:
     """A front-end that begins well, up to a point that the input chooses, and then says anything."""
 
     PAIR = 2                         # queues that a good beginning starts
+    PAIRS = 4                        # of the port: half of the indices that a message can name
 
     def __init__(self) -> None:
         self.switch = VhostSwitch()
@@ -44,7 +45,7 @@ class Messages:
         takes_replies = data.number(8) != 1
         if not takes_replies:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        backend = Backend(self.port, theirs, hand_up=self._hand_up if data.number(4) == 1 else None)
+        backend = Backend(self.port, theirs, n_pairs=self.PAIRS, hand_up=self._hand_up if data.number(4) == 1 else None)
         self.now_s = 0.0
         n_begun = (0, len(self.beginning), 3, 6)[data.number(4)]
         try:

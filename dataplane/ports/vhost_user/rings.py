@@ -31,8 +31,7 @@ FDS = ("kick", "call", "err")      # that a ring may own, in the order in which 
 
 class Rings:
     def __init__(self, port: Any, n_pairs: int) -> None:
-        if not 1 <= n_pairs <= PAIRS_MAX:
-            raise ValueError(f"{n_pairs} pairs of queues; a port has 1 to {PAIRS_MAX}")
+        assert 1 <= n_pairs <= PAIRS_MAX, f"{n_pairs} pairs of queues; a port has 1 to {PAIRS_MAX}"
         self.port = port
         self.n_pairs = n_pairs
         self.features = 0                            # what was agreed on says how a ring is read
