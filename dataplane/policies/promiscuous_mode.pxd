@@ -9,9 +9,12 @@ from dataplane.frames.frame cimport PORT_FLOOD, PORT_SEEK, Frame
 from dataplane.state cimport LEARNING_ON, ROLE_UPLINK, PortState
 
 
-cdef inline bint promiscuous_mode_overhears(const PortState *in_port, const PortState *port, const Frame *frame) noexcept nogil:
-    """Whether `port`, a member of the frame's VLAN, gets `frame` only by being promiscuous."""
-    if frame.out_port == PORT_FLOOD or port.index == frame.out_port or port == in_port:
+cdef inline bint promiscuous_mode_overhears(
+    const PortState *in_port, const PortState *port, const PortState *out_port, const Frame *frame
+) noexcept nogil:
+    """Whether `port`, a member of the frame's VLAN, gets `frame`, which is for `out_port` or for several (NULL), only by being
+    promiscuous."""
+    if frame.out_port == PORT_FLOOD or port == out_port or port == in_port:
         return False
     if frame.out_port == PORT_SEEK:
         return port.role != ROLE_UPLINK and port.learning != LEARNING_ON

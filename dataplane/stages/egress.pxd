@@ -89,20 +89,18 @@ cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *
     return PASS if is_sent else reason
 
 
-cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, Frame *frame) noexcept nogil:
-    """Copies for the promiscuous ports of the frame's VLAN that it does not reach anyway; a copy makes it PASS."""
+cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, PortState *out_port, Frame *frame) noexcept nogil:
+    """Copies for the promiscuous ports of the frame's VLAN that it does not reach anyway, by `out_port` or as a flood; a copy
+    makes it PASS."""
     cdef FloodGroup *group = switch.groups[frame.vid]
-    cdef PortState *reached = switch.ports[frame.out_port] if frame.out_port < PORTS_MAX else NULL
     cdef PortState *port
     cdef bint tagged
     cdef uint32_t i
     if group == NULL:
         return
-    if reached != NULL:
-        reached = teaming_uplink(switch, in_port, reached)
     for i in range(group.n_ports, group.n_ports + group.n_promiscuous):
         port = switch.ports[group.ports[i]]
-        if port == reached or not promiscuous_mode_overhears(in_port, port, frame):
+        if not promiscuous_mode_overhears(in_port, port, out_port, frame):
             continue
         if teaming_uplink(switch, in_port, port) != port:      # one copy for the network behind a team, as of a flood
             continue
@@ -130,6 +128,7 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
                 out_port = teaming_uplink(switch, in_port, out_port)
             frame.reason = DROP_PORT_DOWN if out_port == NULL else egress_copy(switch, in_port, out_port, frame)
         else:
+            out_port = NULL
             frame.reason = egress_flood(switch, in_port, frame)
         if vs_unlikely(is_overheard):
-            egress_overhear(switch, in_port, frame)
+            egress_overhear(switch, in_port, out_port, frame)
