@@ -9,7 +9,7 @@ from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport expire_entry, forget_entry
 from dataplane.state cimport NEVER_NS, PORTS_MAX, PortState, SwitchState, port_reckon
 from dataplane.sys.compiler cimport vs_likely
-from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_next
 
 
 cdef inline void ageing_sweep(SwitchState *switch, unsigned long n_buckets) noexcept nogil:
@@ -34,16 +34,13 @@ cdef inline void ageing_sweep(SwitchState *switch, unsigned long n_buckets) noex
 
 cdef inline void flush_entries(SwitchState *switch, int port_index, int vid, bint keep_fixed) noexcept nogil:
     """Remove the entries of one port and one VLAN; -1 is any."""
-    cdef uint64_t at
-    cdef uint32_t way
-    cdef FdbEntry *entry
-    for at in range(switch.fdb.mask + 1):
-        for way in range(FDB_WAYS):
-            entry = &switch.fdb.buckets[at].entries[way]
-            if entry.key == 0 or (keep_fixed and entry.kind not in (FDB_LEARNED, FDB_PINNED)):
-                continue
+    cdef uint64_t at = 0
+    cdef FdbEntry *entry = fdb_next(&switch.fdb, &at)
+    while entry != NULL:
+        if not keep_fixed or entry.kind in (FDB_LEARNED, FDB_PINNED):
             if (port_index < 0 or entry.port == port_index) and (vid < 0 or <int>(entry.key & 0xFFF) == vid):
                 forget_entry(switch, entry)
+        entry = fdb_next(&switch.fdb, &at)
 
 
 cdef inline void reopen_ports(SwitchState *switch) noexcept nogil:

@@ -15,7 +15,7 @@ from dataplane.state cimport (
     SwitchState, port_entry_kind, port_reckon,
 )
 from dataplane.sys.compiler cimport counter_add
-from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert, fdb_next
 from dataplane.tables.flood_groups cimport FloodGroup
 from dataplane.worker cimport release_queue, worker_announce
 
@@ -86,16 +86,12 @@ cdef void count_promiscuous(SwitchState *switch) noexcept nogil:
 
 cdef void withdraw_entries(SwitchState *switch, PortState *port) noexcept nogil:
     """Take back the entries that the settings no longer give to the port, wherever and whenever they were made."""
-    cdef FdbEntry *entry
-    cdef uint64_t at
-    cdef uint32_t way
-    for at in range(switch.fdb.mask + 1):
-        for way in range(FDB_WAYS):
-            entry = &switch.fdb.buckets[at].entries[way]
-            if entry.key == 0 or entry.port != port.index or entry.kind == FDB_LEARNED:
-                continue
-            if entry.kind != port_entry_kind(port, entry.key >> 16):
-                forget_entry(switch, entry)
+    cdef uint64_t at = 0
+    cdef FdbEntry *entry = fdb_next(&switch.fdb, &at)
+    while entry != NULL:
+        if entry.port == port.index and entry.kind != FDB_LEARNED and entry.kind != port_entry_kind(port, entry.key >> 16):
+            forget_entry(switch, entry)
+        entry = fdb_next(&switch.fdb, &at)
 
 
 cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
@@ -221,19 +217,15 @@ cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil:
 cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil:
     """Give a port back what a predecessor of this process had learned for it."""
     cdef PortState *port = <PortState *>argument
-    cdef uint64_t at
-    cdef uint32_t way
-    cdef FdbEntry *entry
-    for at in range(switch.fdb.mask + 1):
-        for way in range(FDB_WAYS):
-            entry = &switch.fdb.buckets[at].entries[way]
-            if entry.key == 0 or entry.port != port.index:
-                continue
-            if entry.kind == FDB_LEARNED:
-                port.n_learned += 1
-            elif entry.kind == FDB_PINNED and port.learning == LEARNING_FIRST:
-                port.own_mac = entry.key >> 16
-                port_reckon(port)
+    cdef uint64_t at = 0
+    cdef FdbEntry *entry = fdb_next(&switch.fdb, &at)
+    while entry != NULL:
+        if entry.port == port.index and entry.kind == FDB_LEARNED:
+            port.n_learned += 1
+        elif entry.port == port.index and entry.kind == FDB_PINNED and port.learning == LEARNING_FIRST:
+            port.own_mac = entry.key >> 16
+            port_reckon(port)
+        entry = fdb_next(&switch.fdb, &at)
 
 
 cdef void command_dump(SwitchState *switch, void *argument) noexcept nogil:

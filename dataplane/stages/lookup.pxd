@@ -53,8 +53,7 @@ cdef inline void lookup_burst(SwitchState *switch, PortState *port, Burst *burst
             frame.out_port = PORT_FLOOD
             continue
         entry = fdb_find_from(&fdb, frame.destination_key, buckets[i])
-        # Without VLANs the key of address 0 is that of an empty place, which says nothing.
-        if vs_unlikely(entry == NULL or frame.destination_key == 0) or entry_is_old(&fdb, entry, now_s):
+        if vs_unlikely(entry == NULL) or entry_is_old(&fdb, entry, now_s):
             lookup_unknown(switch, port, frame)
             continue
         last = frame.destination_key

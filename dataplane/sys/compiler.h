@@ -100,7 +100,7 @@ static inline void store_be16(uint8_t *to, uint16_t value)
 
 /* 64 x 64 -> 128 bit multiply, folded, twice: two secret words make it a keyed hash, so that nobody who does not know them
  * can make addresses that collide (the principle of wyhash).  One multiply is not enough: it turns addresses that count up
- * into an arithmetic progression of places, and one in thirty secrets then crowds them into a few. */
+ * into an arithmetic progression of places, and one in thirty secrets then crowds them into a few.  `secret1` is odd. */
 static inline uint64_t hash_keyed(uint64_t key, uint64_t secret0, uint64_t secret1)
 {
     __uint128_t product = (__uint128_t)(key ^ secret0) * secret1;
