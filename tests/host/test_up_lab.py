@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
+from tests.support.boxed import boxed
 from tests.support.deployed import deployed
+from tests.support.two_guests import ALICE, BOB, NAME, TWO, assert_frames_flow, up
 from vswitch.lab import labs
 
 pytestmark = pytest.mark.netns
@@ -129,3 +131,28 @@ def test_ls_shows_a_lab_and_down_ends_it_without_a_vswitchd(box):
     box.run("down", str(box.file))
     assert namespaces(box.name) == []
     assert "nothing of" in box.run("down", box.name)
+
+
+def test_a_topology_that_is_up_on_the_host_refuses_a_lab_of_its_name_and_stays(tmp_path):
+    file, other = tmp_path / "two.yaml", f"{NAME}-lab"
+    file.write_text(TWO)
+    with boxed() as box:
+        box.up(TWO)                    # no guest yet: one that held its TAP would keep it from going
+        done = box.vswitch("up", str(file), "--lab")
+        assert done.returncode == 1
+        assert "take it down first" in done.stderr
+        assert namespaces(NAME) == []
+        assert box.interfaces() == {ALICE, BOB}
+        up(box, TWO)
+        assert_frames_flow(box)
+        file.write_text(TWO.replace(NAME, other))                # the control: another name
+        try:
+            assert box.vswitch("up", str(file), "--lab").returncode == 0
+            assert namespaces(other)
+            shown = box.vswitch("show", "ports").stdout.splitlines()
+            assert {line.split()[0] for line in shown} == {"TOPOLOGY", NAME, other}
+        finally:
+            assert box.vswitch("down", other).returncode == 0
+        assert namespaces(other) == []
+        shown = box.vswitch("show", "ports").stdout.splitlines()
+        assert {line.split()[0] for line in shown} == {"PORT", "alice.eth0", "bob.eth0"}

@@ -54,6 +54,7 @@ def command(file: str | None, lab: LabMode | None, force: bool, take_over: bool,
 def _up_lab(daemon: Client, topology: Topology, text: str, mode: LabMode, force: bool) -> dict[str, Any]:
     """The box, the switches in it, the guests; a lab that did not exist before is gone again after a failure."""
     is_new = topology.name not in labs(run_dir())
+    was_up = any(row["name"] == topology.name for row in daemon.topologies())
     lab = Lab(topology, mode, run_dir())
     try:
         lab.prepare()
@@ -61,14 +62,17 @@ def _up_lab(daemon: Client, topology: Topology, text: str, mode: LabMode, force:
         lab.start()
     except BaseException:              # ^C as well: half a lab is of no use to anybody
         if is_new:
-            _undo(daemon, lab, topology.name)
+            _undo(daemon, lab, "" if was_up else topology.name)
         raise
     return answer
 
 
-def _undo(daemon: Client, lab: Lab, name: str) -> None:
-    """In reverse; what cannot be undone is said, and the rest goes on."""
-    for undo in (lab.stop, lambda: daemon.down(name), lab.remove):
+def _undo(daemon: Client, lab: Lab, ours: str) -> None:
+    """In reverse; what cannot be undone is said, and the rest goes on.
+
+    `ours` is the topology, if it is up because of us: one that is up on the host itself refuses a lab, and stays.
+    """
+    for undo in (lab.stop, lambda: daemon.down(ours) if ours else None, lab.remove):
         try:
             undo()
         except VswitchError as error:
