@@ -168,11 +168,15 @@ def test_a_running_guest_is_attached_with_its_own_tap(two):
     two.plug("qemu7")
     two.unplug(ALICE)
     eventually(lambda: two.port("alice.eth0")["state"] == "no-carrier")
-    two.client.attach(NAME, "alice.eth0", "qemu7")
+    assert "stays on qemu7 until" in two.vswitch("attach", NAME, "alice.eth0", "--tap", "qemu7").stderr
     eventually(lambda: two.port("alice.eth0")["state"] == "up")
     two.send("qemu7", frame(B, A))
     assert two.receive(BOB) == frame(B, A)
     assert two.up(TWO) == []                         # it stays attached
+    back = two.vswitch("attach", NAME, "alice.eth0", "--tap", ALICE)
+    assert (back.returncode, back.stderr) == (0, "")
+    assert two.port("alice.eth0")["interface"] == ALICE
+    two.client.attach(NAME, "alice.eth0", "qemu7")
     two.unplug(BOB)
     eventually(lambda: two.port("bob.eth0")["state"] == "no-carrier")
     two.client.down(NAME)                            # without force: whose TAP is adopted keeps it

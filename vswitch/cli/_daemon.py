@@ -32,6 +32,7 @@ lab_option: Callable[[Any], Any] = click.option(
 force_option: Callable[[Any], Any] = click.option(
     "--force", is_flag=True, help="Do what is refused otherwise: take an adapter that carries a host address, "
                                   "unplug guests that are running.")
+unplug_option: Callable[[Any], Any] = click.option("--force", is_flag=True, help="Unplug guests that are running.")
 topology_option: Callable[[Any], Any] = click.option("-t", "--topology", help="Only what belongs to this topology.")
 
 

@@ -21,5 +21,6 @@ def command(topology: str, port: str, tap: str, output: str) -> None:
     name = name_of(topology)
     answer = client().attach(name, port, tap)
     print_steps(answer, output, f"{port} uses {tap} already; nothing changes")
-    say(f"{port} stays on {tap} until `vswitch down {name}`; "
-        f"to keep it, write `tap: {{name: {tap}, adopt: true}}` in the file")
+    if any(step["step"] == "tap_adopt" for step in answer["steps"]):
+        say(f"{port} stays on {tap} until `vswitch down {name}`; "
+            f"to keep it, write `tap: {{name: {tap}, adopt: true}}` in the file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
-from vswitch.cli._daemon import client, force_option, name_of, print_steps
+from vswitch.cli._daemon import client, name_of, print_steps, unplug_option
 from vswitch.cli._file import find_file
 from vswitch.cli._output import output_option
 from vswitch.cli._run_dir import run_dir
@@ -13,7 +13,7 @@ from vswitch.lab import Lab, labs
 
 @click.command("down", short_help="Remove what belongs to a topology.")
 @click.argument("topology", metavar="[NAME|FILE]", required=False)
-@force_option
+@unplug_option
 @output_option
 def command(topology: str | None, force: bool, output: str) -> None:
     """Take a topology down: its ports, its switches, the TAPs that we made; adapters are given back as they were.

@@ -38,4 +38,7 @@ def _lab_with(name: str, topology: str | None) -> Lab:
     if len(found) > 1:
         names = ", ".join(lab.record.topology for lab in found)
         raise UsageError(f"several labs have `{name}` ({names}); say which with --topology")
+    if not found and len(running) > 1:
+        names = ", ".join(lab.record.topology for lab in running)
+        raise UsageError(f"no lab has `{name}` (up are {names}); name one with --topology to see what it has")
     return found[0] if found else running[0]       # the one that lacks it says what it has

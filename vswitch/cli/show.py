@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import rich_click as click
 
 from vswitch.cli._daemon import client, topology_option
@@ -25,11 +28,10 @@ def ports(topology: str | None, output: str) -> None:
     if output == "json":
         print_json(rows)
         return
-    print_table("", PORT_COLUMNS, [
-        [row["name"], row["switch"], row["state"], row["mac"] or None,
-         row["rx_packets"], row["rx_bytes"], row["tx_packets"], row["tx_bytes"],
-         sum(row["drops"].values()) + row["tx_drops"], row["interface"]]
-        for row in rows])
+    _print(rows, PORT_COLUMNS, lambda row: [
+        row["name"], row["switch"], row["state"], row["mac"] or None,
+        row["rx_packets"], row["rx_bytes"], row["tx_packets"], row["tx_bytes"],
+        sum(row["drops"].values()) + row["tx_drops"], row["interface"]])
     for row in rows:
         if row["why"]:
             say(f"{row['name']}: {row['why']}")
@@ -44,10 +46,9 @@ def fdb(topology: str | None, output: str) -> None:
     if output == "json":
         print_json(rows)
         return
-    print_table("", ["switch", "vlan", "mac", "port", "kind", "age s"], [
-        [row["switch"], row["vlan"], row["mac"], row["port"],
-         f"{row['kind']}, pinned" if row["pinned"] else row["kind"], row["age_s"]]
-        for row in rows])
+    _print(rows, ("switch", "vlan", "mac", "port", "kind", "age s"), lambda row: [
+        row["switch"], row["vlan"], row["mac"], row["port"],
+        f"{row['kind']}, pinned" if row["pinned"] else row["kind"], row["age_s"]])
 
 
 @command.command("drops")
@@ -64,8 +65,8 @@ def drops(topology: str | None, output: str) -> None:
     elif not rows:
         click.echo("nothing was dropped")
     else:
-        print_table("", ["reason", "count", "port", "direction", "what it means"], [
-            [row["reason"], row["count"], row["port"], row["direction"], row["sentence"]] for row in rows])
+        _print(rows, ("reason", "count", "port", "direction", "what it means"), lambda row: [
+            row["reason"], row["count"], row["port"], row["direction"], row["sentence"]])
 
 
 @command.command("events")
@@ -82,8 +83,8 @@ def events(topology: str | None, output: str) -> None:
     elif not rows:
         click.echo("nothing was noticed")
     else:
-        print_table("", ["time", "event", "count", "switch", "what happened"], [
-            [row["time"], row["event"], row["count"], row["switch"], row["text"]] for row in rows])
+        _print(rows, ("time", "event", "count", "switch", "what happened"), lambda row: [
+            row["time"], row["event"], row["count"], row["switch"], row["text"]])
 
 
 @command.command("switches")
@@ -97,3 +98,10 @@ def switches(topology: str | None, output: str) -> None:
         return
     print_table("", ["switch", "topology", "state", "pid", "ports", "restarts"], [
         [row["name"], row["topology"], row["state"], row["pid"], row["ports"], row["restarts"]] for row in rows])
+
+
+def _print(rows: list[dict[str, Any]], columns: Sequence[str], cells: Callable[[dict[str, Any]], list[object]]) -> None:
+    """A table; names are unique in a topology, so it comes first where there are several."""
+    several = len({row["topology"] for row in rows}) > 1
+    print_table("", ["topology", *columns] if several else columns,
+                [[row["topology"], *cells(row)] if several else cells(row) for row in rows])

@@ -7,6 +7,7 @@ the rest of vswitchd never leaves its own.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -55,7 +56,8 @@ def _enter(namespace: str) -> None:
         raise HostError(f"there is no network namespace {namespace}: {error.strerror}") from error
     try:
         if _libc.setns(fd, CLONE_NEWNET):
-            raise HostError(f"cannot enter network namespace {namespace}: {os.strerror(ctypes.get_errno())} "
-                            "(needs CAP_SYS_ADMIN)")
+            number = ctypes.get_errno()
+            needs = " (needs CAP_SYS_ADMIN)" if number == errno.EPERM else ""
+            raise HostError(f"cannot enter network namespace {namespace}: {os.strerror(number)}{needs}")
     finally:
         os.close(fd)

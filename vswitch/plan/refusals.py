@@ -62,7 +62,8 @@ def _objection(topology: str, wanted: WantedPort, interface: Interface | None, o
 
 def _uplink_objection(port: Port, interface: Interface | None, observed: Observed, wish: Wish) -> str:
     if interface is None:
-        return f"there is no interface {port.interface} on this host{_known(observed)}"
+        return (f"there is no interface {port.interface} on this host{_known(observed)}"
+                + ("" if wish.lab else "; `up --lab` plays adapters and what they lead to"))
     if interface.name == "lo":
         return "the loopback leads nowhere; name a physical adapter"
     if interface.wireless:
@@ -80,4 +81,4 @@ def _in_use(interface: Interface) -> str:
 def _known(observed: Observed) -> str:
     names = sorted(name for name, interface in observed.interfaces.items()
                    if name != "lo" and owner_of(interface.alias) is None)
-    return f"; there are {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else "; there is none"
+    return f"; there are {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else ", nor any other"
