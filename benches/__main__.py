@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import os
 import pkgutil
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from benches import questions
@@ -21,6 +23,12 @@ FULL_ONLY = ("growth", "rfc2544", "rfc2889")
 def names(full: bool) -> list[str]:
     found = sorted(module.name for module in pkgutil.iter_modules(questions.__path__))
     return [name for name in found if full or name not in FULL_ONLY]
+
+
+def claim(name: str) -> str:
+    """The first sentence of a question, which may import what is not compiled yet."""
+    text = Path(questions.__path__[0], f"{name}.py").read_text()
+    return (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
 
 
 def build() -> None:
@@ -40,7 +48,7 @@ def main() -> int:
         parser.error(f"there is no question {arguments.only!r}; there are {', '.join(names(True))}")
     if arguments.list:
         for name in names(True):
-            print(f"{name:14} {(importlib.import_module(f'benches.questions.{name}').__doc__ or '').splitlines()[0]}")
+            print(f"{name:22} {claim(name)}")
         return 0
     if os.geteuid():
         parser.error("benches make network namespaces, which only root may; try again with sudo")
@@ -62,7 +70,7 @@ def _run(chosen: list[str], full: bool) -> int:
     for name in chosen:
         question = importlib.import_module(f"benches.questions.{name}")
         disturbed[name] = round(busy_before(), 2)
-        print(f"{name}: {question.__doc__.splitlines()[0]}", file=sys.stderr, flush=True)
+        print(f"{name}: {claim(name)}", file=sys.stderr, flush=True)
         run = Run(name, full)
         began = time.monotonic()
         try:
