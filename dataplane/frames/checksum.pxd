@@ -6,7 +6,7 @@ Sums are of 16-bit words in the machine's order and folded at the end; a sum doe
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from dataplane.frames.frame cimport Frame
+from dataplane.frames.frame cimport Frame, Slice, slice_begin, slice_next
 from dataplane.sys.compiler cimport store_be16
 
 cdef struct Sum:
@@ -51,28 +51,10 @@ cdef inline void sum_number(Sum *total, uint32_t number) noexcept nogil:
 
 cdef inline void sum_frame(Sum *total, const Frame *frame, uint32_t at, uint32_t octets) noexcept nogil:
     """Add `octets` of the frame from offset `at` on, wherever they lie."""
-    cdef uint32_t i
-    cdef uint64_t part, skip
-    if at < frame.header_length and octets:
-        part = frame.header_length - at
-        if part > octets:
-            part = octets
-        sum_octets(total, frame.header + at, part)
-        at += <uint32_t>part
-        octets -= <uint32_t>part
-    skip = at - frame.header_length
-    for i in range(frame.n_segments):
-        if octets == 0:
-            return
-        if skip >= frame.segments[i].length:
-            skip -= frame.segments[i].length
-            continue
-        part = frame.segments[i].length - skip
-        if part > octets:
-            part = octets
-        sum_octets(total, frame.segments[i].data + skip, part)
-        octets -= <uint32_t>part
-        skip = 0
+    cdef Slice slice
+    slice_begin(&slice, frame, at, octets)
+    while slice_next(&slice):
+        sum_octets(total, slice.data, slice.length)
 
 
 cdef inline void checksum_store(uint8_t *to, const Sum *total, bint zero_is_none) noexcept nogil:

@@ -78,6 +78,14 @@ cdef struct Burst:               # allocated on a line, so that each frame and e
     uint32_t n                   # frames
     uint32_t n_segments
 
+cdef struct Slice:               # some octets of a frame, piece by piece
+    const uint8_t *data          # the piece in hand
+    uint64_t length              # of it
+    const Frame *frame
+    uint64_t skip                # octets between the next piece's begin and the slice's
+    uint64_t left                # octets of the slice behind the piece in hand
+    uint32_t piece               # the next one: 0 is the private header, 1 the first segment
+
 
 cdef inline uint64_t frame_destination(const Frame *frame) noexcept nogil:
     """The destination address, in the low 48 bits."""
@@ -163,6 +171,39 @@ cdef inline bint frame_pull(Frame *frame, uint32_t n) noexcept nogil:
             frame.segments += 1
             frame.n_segments -= 1
     return True
+
+
+cdef inline void slice_begin(Slice *slice, const Frame *frame, uint64_t at, uint64_t octets) noexcept nogil:
+    """Octets of `frame` from offset `at` on, wherever they lie; slice_next() takes the first piece in hand."""
+    slice.frame = frame
+    slice.piece = 0
+    slice.skip = at
+    slice.left = octets
+
+
+cdef inline bint slice_next(Slice *slice) noexcept nogil:
+    """Take the next piece in hand; False when there is none."""
+    while slice.left:
+        if slice.piece == 0:
+            slice.data = slice.frame.header
+            slice.length = slice.frame.header_length
+        elif slice.piece <= slice.frame.n_segments:
+            slice.data = slice.frame.segments[slice.piece - 1].data
+            slice.length = slice.frame.segments[slice.piece - 1].length
+        else:
+            return False
+        slice.piece += 1
+        if slice.skip >= slice.length:
+            slice.skip -= slice.length
+            continue
+        slice.data += slice.skip
+        slice.length -= slice.skip
+        slice.skip = 0
+        if slice.length > slice.left:
+            slice.length = slice.left
+        slice.left -= slice.length
+        return True
+    return False
 
 
 cdef inline uint64_t frame_wire_bytes(const Frame *frame, uint32_t n_tags) noexcept nogil:

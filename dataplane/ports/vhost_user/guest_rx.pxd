@@ -7,7 +7,9 @@ frame between two guests costs.  A frame that finds no room leaves no trace: wha
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from dataplane.frames.frame cimport TYPE_8021Q, TYPE_IPV4, TYPE_IPV6, Frame, Segment, frame_pull, frame_type
+from dataplane.frames.frame cimport (
+    TYPE_8021Q, TYPE_IPV4, TYPE_IPV6, Frame, Segment, Slice, frame_pull, frame_type, slice_begin, slice_next,
+)
 from dataplane.frames.offload cimport GSO_ECN, GSO_NONE
 from dataplane.frames.segmentation cimport Cut, cut_checksum, cut_segment
 from dataplane.ports.port cimport TxCopy
@@ -97,28 +99,10 @@ cdef inline void pen_write(Pen *pen, const uint8_t *data, uint64_t octets) noexc
 
 cdef inline void pen_write_frame(Pen *pen, const Frame *frame, uint32_t at, uint32_t octets) noexcept nogil:
     """Copy `octets` of the frame from offset `at` on, wherever they lie."""
-    cdef uint32_t i
-    cdef uint64_t part, skip
-    if at < frame.header_length and octets:
-        part = frame.header_length - at
-        if part > octets:
-            part = octets
-        pen_write(pen, frame.header + at, part)
-        at += <uint32_t>part
-        octets -= <uint32_t>part
-    skip = at - frame.header_length
-    for i in range(frame.n_segments):
-        if octets == 0:
-            return
-        if skip >= frame.segments[i].length:
-            skip -= frame.segments[i].length
-            continue
-        part = frame.segments[i].length - skip
-        if part > octets:
-            part = octets
-        pen_write(pen, frame.segments[i].data + skip, part)
-        octets -= <uint32_t>part
-        skip = 0
+    cdef Slice slice
+    slice_begin(&slice, frame, at, octets)
+    while slice_next(&slice):
+        pen_write(pen, slice.data, slice.length)
 
 
 cdef inline int packet_write(VhostDevice *device, Virtqueue *queue, Packet *packet) noexcept nogil:
