@@ -9,14 +9,14 @@ import errno
 import os
 import secrets
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
 from dataplane.counters cimport COUNTERS_HEADER, PortCounters
 from dataplane.reasons cimport REASONS_N
 from dataplane.state cimport PORTS_MAX, SwitchState
-from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, Fdb, FdbBucket, FdbEntry
+from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, Fdb, FdbBucket, FdbEntry, fdb_next, fdb_remove
 
 from dataplane import counters, reasons
 
@@ -40,17 +40,14 @@ def tables_size(capacity):
 
 cdef void check_entries(Fdb *fdb):
     """Drop what cannot be true of a predecessor's entries; its static ones come anew with their ports."""
-    cdef uint64_t at
-    cdef uint32_t way
-    cdef FdbEntry *entry
-    for at in range(fdb.mask + 1):
-        for way in range(FDB_WAYS):
-            entry = &fdb.buckets[at].entries[way]
-            if entry.key and (entry.port >= PORTS_MAX or entry.kind not in (FDB_LEARNED, FDB_PINNED)):
-                entry.key = 0
-            entry.n_moves = 0
-            if entry.key:
-                fdb.n_entries += 1
+    cdef uint64_t at = 0
+    cdef FdbEntry *entry = fdb_next(fdb, &at)
+    while entry != NULL:
+        fdb.n_entries += 1
+        entry.n_moves = 0
+        if entry.port >= PORTS_MAX or entry.kind not in (FDB_LEARNED, FDB_PINNED):
+            fdb_remove(fdb, entry)
+        entry = fdb_next(fdb, &at)
 
 
 cdef class SharedTables:

@@ -9,10 +9,13 @@ import subprocess
 import sys
 
 import pytest
+from dataplane.switch import Switch
 
 from dataplane import counters, messages
 from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
+
+SMALL = {"name": "s1", "topology": "test", "fdb_capacity": 1024}
 
 
 class Running:
@@ -28,7 +31,7 @@ class Running:
 
     def start(self):
         fds = [self.listener.fileno(), self.tables]
-        config = json.dumps({"name": "s1", "topology": "test", "fdb_capacity": 1024})
+        config = json.dumps(SMALL)
         command = [sys.executable, "-m", "dataplane.process", "--listen-fd", str(fds[0]), "--tables-fd", str(fds[1])]
         self.process = subprocess.Popen([*command, "--config", config], pass_fds=fds, start_new_session=True)
         self.connect()
@@ -129,3 +132,33 @@ def test_a_successor_has_the_counters_and_what_was_learned(running):
 def test_stop_ends_it_with_zero(running):
     assert "ok" in running.ask("stop")[0]
     assert running.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("at, value, is_kept", [
+    (12, b"\xff\x03", True),           # the control: a port that there may be
+    (12, b"\x00\x04", False),          # one that there never is
+    (14, b"\x02", True),               # pinned, as a predecessor may have learned it
+    (14, b"\x04", False),              # static: it comes with its port
+    (14, b"\x09", False),              # of no kind
+    (15, b"\xff", True),               # how often it moved counts anew
+])
+def test_entries_of_a_predecessor_are_checked_like_foreign_input(at, value, is_kept):
+    """Whoever broke into it may have written anything there."""
+    tables = os.memfd_create("tables")
+    changed, other = "02:00:00:00:00:01", "02:00:00:00:00:02"
+    predecessor = Switch(SMALL, tables)
+    predecessor.port_add({"name": "a", "index": 0, "learning": "on"})
+    for mac in (changed, other):
+        predecessor.driver("a").inject(frame(src=mac))
+    predecessor.step()
+    assert predecessor.n_entries == 2
+    predecessor.stop()
+    with mmap.mmap(tables, 0) as memory:
+        entry = memory.find(int(changed.replace(":", "") + "0000", 16).to_bytes(8, "little"))
+        memory[entry + at : entry + at + len(value)] = value
+    core = Switch(SMALL, tables)
+    assert core.resumed
+    assert {row["mac"] for row in core.fdb_entries()[0]} == ({changed, other} if is_kept else {other})
+    assert core.n_entries == 1 + is_kept
+    core.stop()
+    os.close(tables)
