@@ -31,7 +31,7 @@ def sources_in(text: str) -> set[str]:
 
 def words_in(text: str) -> set[str]:
     """Command words: `vswitch WORD` anywhere in a code span or a console line."""
-    return set(re.findall(r"(?:`|\$ )vswitch ([a-z]+)", text))
+    return set(re.findall(r"(?:`|\$ )vswitch ([a-z_]+)", text))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

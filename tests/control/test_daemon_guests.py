@@ -7,90 +7,20 @@ import struct
 
 import pytest
 
-from dataplane.messages import PORT_DEFAULTS
 from dataplane.ports.vhost_user.protocol import Request
 from tests.support.fds import n_fds
 from tests.support.frames import A, B, frame
-from tests.support.guest import Guest
 from tests.support.planes import supervised
+from tests.support.sharing_world import SharingWorld
 from tests.support.waiting import eventually
 from vswitch.daemon.supervisor import Supervisor
-from vswitch.host import vhost_sockets
-from vswitch.plan.switch_steps import PortAdd, PortRemove, SwitchStart, SwitchStop
-
-
-class World:
-    """A supervised switch, and guests that reach it through its sockets."""
-
-    def __init__(self, one):
-        self.one = one
-        self.guests = {}
-        self.one.guests.open_port = self.open_port
-        self.one.supervisor = Supervisor(one.places, self.open_port)
-        self.one.start()
-
-    @staticmethod
-    def open_port(step):
-        where = step.config["socket"]
-        return [vhost_sockets.listen(where["path"], "root")] if where["listen"] == "switch" else []
-
-    def path(self, name):
-        return str(self.one.places.run_dir / f"{name}.sock")
-
-    def config(self, name, index=0, **where):
-        where = {"path": self.path(name), "owner": "root", "listen": "switch", "unsealed": "reject"} | where
-        return {**PORT_DEFAULTS, "name": name, "index": index, "driver": "vhost_user", "attach": "vhost_user", "learning": "on",
-                "carrier": False, "guest": name, "socket": where}
-
-    def add(self, name, index, **where):
-        config = self.config(name, index, **where)
-        self.one.supervisor.perform(PortAdd("t", "test", switch="s1", port=name, config=config))
-
-    def remove(self, name):
-        self.one.supervisor.perform(PortRemove("t", "test", switch="s1", port=name, config=self.config(name)))
-
-    def connect(self, name, **options):
-        client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        client.connect(self.path(name))
-        return self.plug(name, client, **options)
-
-    def plug(self, name, client, **options):
-        self.guests[name] = Guest(client, **options)
-        return self.guests[name]
-
-    @property
-    def plane(self):
-        return self.one.plane
-
-    def state_of(self, name):
-        """State and sentence of a port, as its data plane says."""
-        listed = self.plane.ask("ports")
-        for fd in listed[1]:
-            os.close(fd)
-        port = next(port for port in listed[0]["ports"] if port["config"]["name"] == name)
-        return port["state"], port["why"]
-
-    def crosses(self, source, destination, octets):
-        """Whether a frame arrives; a port carries frames a moment after its guest's last word was acknowledged."""
-        eventually(lambda: all(self.state_of(name)[0] == "up" for name in (source, destination)))
-        self.guests[source].send(octets)
-        arrived = eventually(self.guests[destination].frames)
-        # It arrives before its buffer is given back; a successor of a data plane that dies in between sends it again.
-        ring = self.guests[source].rings[1]
-        eventually(lambda: ring.used_index == ring.next & 0xFFFF)
-        return arrived == [octets]
-
-    def kill(self):
-        """Kill the data plane, and wait for its successor to have the ports."""
-        n = self.plane.n_restarts
-        os.kill(self.plane.pid, signal.SIGKILL)
-        eventually(lambda: self.plane.n_restarts == n + 1, 20)
+from vswitch.plan.switch_steps import SwitchStart, SwitchStop
 
 
 @pytest.fixture
 def world():
     with supervised() as one:
-        world = World(one)
+        world = SharingWorld(one)
         yield world
         for guest in world.guests.values():
             guest.close()

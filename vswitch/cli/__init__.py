@@ -46,3 +46,8 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+
+
+def vhost_user_net() -> Any:
+    """`vswitch vhost_user` under a name of its own, for management software that starts a program and knows no words."""
+    return main(["vhost_user", *sys.argv[1:]])

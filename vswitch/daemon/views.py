@@ -51,6 +51,7 @@ def _port(plane: Plane, config: Row, said: Row) -> Row:
         "monitored": _without_zeroes(counted["monitored"]),
         "rx_overrun": counted["rx_overrun"],
         "interface": config["interface"],
+        "socket": config["socket"],
     }
 
 

@@ -1,38 +1,25 @@
-"""The sockets by which guests that share memory reach the switch: one that listens, or a connection to QEMU's.
-
-A path that somebody listens at is never taken away from him; one that a dead process left behind is.
-"""
+"""The sockets by which guests that share memory reach the switch: one that listens, or a connection to QEMU's."""
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
 
+from vswitch import unix_listener
 from vswitch.errors import HostError
 from vswitch.host.taps import user_number
-
-MODE = 0o660                       # for the guest's user, and for us
 
 
 def listen(path: str, owner: str) -> int:
     """A listening socket at `path` that `owner` may connect to; its fd."""
-    place = Path(path)
     try:
-        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        _make_room(place)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
-            os.fchmod(listener.fileno(), 0)          # its name gets this mode: nobody may connect before it has its owner
-            listener.bind(path)
-            os.chown(path, user_number(owner), -1)
-            place.chmod(MODE)
-            listener.listen(1)
-            return listener.detach()
+        Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise HostError(f"cannot listen at {path}: {error.strerror or error}") from error
+        raise HostError(f"cannot listen at {path}: {error.strerror}") from error
+    return unix_listener.listen(path, user_number(owner))
 
 
 def remove(path: str) -> None:
@@ -61,18 +48,3 @@ def connect(path: str) -> socket.socket | None:
         front_end.close()
         return None
     return front_end
-
-
-def _make_room(place: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(os.fspath(place))
-        except FileNotFoundError:
-            return
-        except ConnectionRefusedError:
-            if stat.S_ISSOCK(place.lstat().st_mode):
-                place.unlink()
-            return
-        except BlockingIOError:
-            pass
-    raise OSError(errno.EADDRINUSE, "somebody listens there")
