@@ -33,7 +33,7 @@ def test_a_guest_is_attached_protected_and_unplugged():
     with boxed() as box:
         box.up(TOPOLOGY)
         box.ip("tuntap", "add", "name", "qemu7", "mode", "tap")
-        alice, bob = OwnQemu(box, "alice", "alice-eth0", "10.0.0.1/24"), OwnQemu(box, "bob", "qemu7", "10.0.0.2/24")
+        alice, bob = OwnQemu(box, "alice", "tap: alice-eth0", "10.0.0.1/24"), OwnQemu(box, "bob", "tap: qemu7", "10.0.0.2/24")
         with own_qemus(alice, bob):
             eventually(lambda: box.port("alice.eth0")["state"] == "up")
             assert box.port("bob.eth0")["state"] == "no-carrier"

@@ -1,4 +1,4 @@
-"""A QEMU that a user has started, on a TAP of the user's choice; neither a lab nor vswitchd knows of it."""
+"""A QEMU that a user has started, on a TAP or a socket of the user's choice; neither a lab nor vswitchd knows of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ TOPOLOGY = """\
 schema: vswitch/v1
 name: own
 switches: {s: {}}
-guests: {GUEST: {switch: s, tap: TAP, addresses: [ADDRESS]}}
+guests: {GUEST: {switch: s, PLUG, addresses: [ADDRESS]}}
 """
 
 
 class OwnQemu:
-    def __init__(self, box: Box, guest: str, tap: str, address: str) -> None:
+    """`plug` is its side of the cable, as a nic of a topology says it: `tap: NAME`, or a socket that it connects to."""
+
+    def __init__(self, box: Box, guest: str, plug: str, address: str) -> None:
         self._guest = guest
-        self._topology = loads(TOPOLOGY.replace("GUEST", guest).replace("TAP", tap).replace("ADDRESS", address), "own.yaml")
+        self._topology = loads(TOPOLOGY.replace("GUEST", guest).replace("PLUG", plug).replace("ADDRESS", address), "own.yaml")
         self._record = Record(f"own-{guest}", "qemu", str(box.run_dir), box.namespace)
         folder = self._record.folder / guest
         self._machine = self._record.machines[guest] = MachineRecord(guest, "qemu", box.namespace, str(folder))
@@ -40,8 +42,15 @@ class OwnQemu:
         return self._record.processes[0].pid
 
     def does(self, *argv: str) -> bool:
+        return self._run(*argv)[0] == 0
+
+    def reads(self, path: str) -> str:
+        """What a file of the guest says."""
+        return self._run("cat", path)[1].decode().strip()
+
+    def _run(self, *argv: str) -> tuple[int, bytes, bytes]:
         machine = ConsoleMachine(self._guest, console_path(self._machine))
-        return finish(machine.start(list(argv)), 60)[0] == 0
+        return finish(machine.start(list(argv)), 60)
 
     def pings(self, address: str) -> bool:
         return self.does("ping", "-c", "1", "-W", "3", address)
