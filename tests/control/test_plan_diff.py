@@ -211,6 +211,14 @@ def test_an_adapter_that_cannot_be_used_is_refused_at_its_place(interface, words
     assert host.state == before and not host.machine.host.performed
 
 
+def test_the_adapters_of_a_lab_are_made_after_its_plan():
+    host = Host()
+    del host.machine.host.interfaces["eth1"]
+    assert "uplink eth1" in " ".join(step.words for step in host.plan(namespace="box", lab="namespaces"))
+    with pytest.raises(TopologyError):               # the control: on the host itself
+        host.plan()
+
+
 def test_force_takes_an_adapter_with_an_address():
     host = Host()
     host.change("eth1", addresses=("192.0.2.1/24",))

@@ -16,6 +16,9 @@ from tests.support.frames import frame
 from tests.support.guest import of_ring, u64
 from tests.support.guest_rings import SharedMemory
 
+LONG = "VSWITCH_LONG" in os.environ
+ROUNDS = 1_000_000 if LONG else 3000       # of five messages each
+
 
 @pytest.fixture
 def switch(switch_with_a_pair):
@@ -93,6 +96,7 @@ def guest_unread(backend):
 
 # M8: again and again.
 
+@pytest.mark.timeout(3600 if LONG else 180)
 def test_m8_what_is_set_again_replaces_and_frees(switch, guest):
     """File descriptors and memory stay flat however often everything is set."""
     for index in range(2):
@@ -111,7 +115,7 @@ def test_m8_what_is_set_again_replaces_and_frees(switch, guest):
     round_of_sets(200)
     fds, kib = n_fds(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     maps = n_maps()
-    round_of_sets(3000)
+    round_of_sets(ROUNDS)
     assert switch.is_open("a")
     assert n_fds() == fds
     assert n_maps() <= maps + 2

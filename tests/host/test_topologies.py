@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.boxed import ROOT
 from tests.support.deployed import TOPOLOGIES, Deployed, deployed
 from vswitch.lab.expectations import Result, check
 from vswitch.lab.via import Gate
@@ -48,6 +49,15 @@ def report(results: list[Result]) -> list[str]:
 def test_every_expectation_holds(box):
     assert box.topology.expectations
     assert report(result for result in check(box.lab, box.topology) if not result.held) == []
+
+
+def test_what_the_example_of_the_readme_expects_holds():
+    text = (ROOT / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    with deployed(text) as box:
+        assert len(box.topology.expectations) == 2
+        assert report(result for result in check(box.lab, box.topology) if not result.held) == []
+        assert box.does("web", "ip", "route", "del", "default")                  # the control: no way back
+        assert [result.held for result in check(box.lab, box.topology)] == [False, True]
 
 
 def test_up_again_changes_nothing(box):

@@ -61,9 +61,11 @@ def _objection(topology: str, wanted: WantedPort, interface: Interface | None, o
 
 
 def _uplink_objection(port: Port, interface: Interface | None, observed: Observed, wish: Wish) -> str:
+    if interface is None and wish.lab:
+        return ""                      # a lab makes it before it is taken; only `plan` asks sooner
     if interface is None:
-        return (f"there is no interface {port.interface} on this host{_known(observed)}"
-                + ("" if wish.lab else "; `up --lab` plays adapters and what they lead to"))
+        return (f"there is no interface {port.interface} on this host{_known(observed)}; "
+                "`up --lab` plays adapters and what they lead to")
     if interface.name == "lo":
         return "the loopback leads nowhere; name a physical adapter"
     if interface.wireless:

@@ -171,6 +171,7 @@ def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:
     distinct = sorted({(draft.switch, vid) for draft in nics for vid in domains(draft)})
     if len(distinct) < 2 or nics[0].guest_role != "endpoint":
         return
-    shown = " and ".join(f"VLAN {vid} of `{switch}`" if vid else f"`{switch}`" for switch, vid in distinct[:2])
+    shown = " and ".join(f"VLAN {vid} of `{switch}`" if vid else f"`{switch}`" for switch, vid in distinct[:3])
+    shown += " and ..." if len(distinct) > 3 else ""
     mistakes.add(("guests", name), f"`{name}` has nics in {len(distinct)} broadcast domains ({shown})",
                  "write `role: multihomed`, `firewall`, `router` or `bridge` if it is meant to join them", at_key=True)
