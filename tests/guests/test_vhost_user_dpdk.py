@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.backend_program import BackendProgram
 from tests.support.boxed import Box, boxed
 from tests.support.waiting import eventually
 
@@ -32,10 +33,10 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def dpdk_guests(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Both guests, played by one program, which sends what arrives back to where it came from."""
+def dpdk_guests(folder: Path, first: str = "a") -> Iterator[subprocess.Popen[str]]:
+    """Both guests, played by one process, which sends what arrives back to where it came from; `first` is the socket of `a`."""
     argv = ["dpdk-testpmd", "--no-huge", "-m", "128", "--no-pci", "--no-telemetry", "--file-prefix=t", "--lcores=(0,1)@0",
-            f"--vdev=net_virtio_user0,path={folder}/a,mac={A}", f"--vdev=net_virtio_user1,path={folder}/z,mac={Z}",
+            f"--vdev=net_virtio_user0,path={folder}/{first},mac={A}", f"--vdev=net_virtio_user1,path={folder}/z,mac={Z}",
             "--", "--total-num-mbufs=2048", "--port-topology=loop", "--forward-mode=macswap", "--tx-first",
             f"--eth-peer=0,{Z}", f"--eth-peer=1,{A}"]
     with open(folder / "log", "a") as log:
@@ -70,6 +71,19 @@ def test_frames_flow_and_flow_again_after_a_restart(folder):
                 assert flows(box, folder), (folder / "log").read_text()
                 assert {row["state"] for row in box.client.ports()} == {"up"}
             eventually(lambda: {row["why"] for row in box.client.ports()} == {"no guest is connected"}, 10)
+
+
+def test_a_back_end_program_makes_no_difference(folder):
+    """Whose replies come in two pieces."""
+    with boxed() as box:
+        box.up(TOPOLOGY.replace("FOLDER", str(folder)).replace("UNSEALED", "accept"))
+        with BackendProgram("--port", f"{folder}/a", "--socket-path", f"{folder}/program") as program:
+            program.listens()
+            for _ in range(2):
+                with dpdk_guests(folder, "program"):
+                    assert flows(box, folder), (folder / "log").read_text()
+                eventually(lambda: {row["why"] for row in box.client.ports()} == {"no guest is connected"}, 10)
+            assert program.terminate() == (0, "")
 
 
 def test_memory_that_is_not_sealed_is_refused_with_a_reason(folder):

@@ -4,6 +4,10 @@ A message is a header (request, flags, size), a payload and file descriptors bes
 The front-end is the guest's emulator and may be in the guest's hands: sizes are checked before the payload is read, every
 number before it is used, and the number of file descriptors before any of them is.  A request that is not in REQUESTS does
 not exist for us; so migration logs, post-copy, IOMMU and crypto cannot be reached at all.
+
+The device status (SET_STATUS, GET_STATUS) is not offered: whether the driver is there is said by the kick, ENABLE and
+GET_VRING_BASE of each ring, and a refusal by REPLY_ACK.  Its reset would only be a second way to stop: QEMU says it whenever
+it stops a device, also for a pause, after GET_VRING_BASE.
 """
 
 from __future__ import annotations
