@@ -114,6 +114,11 @@ def test_a_changed_policy_is_set_while_frames_flow(host, before, after, key):
     assert step.before.keys() == {key}
 
 
+def test_a_step_says_what_differs_and_no_more(host):
+    words = {step.words for step in host.plan(TEXT.replace("vlan: 20", "vlan: 30, block: true"))}
+    assert "~ port b.eth0 on s1: vlan.pvid 20 -> 30, vlan.untagged [20] -> [30], block off -> on" in words
+
+
 def test_a_changed_mirror_is_set_on_its_switch(host):
     (step,) = host.plan(TEXT + "mirrors: {m: {from: a, to: b.eth0}}\n")
     assert isinstance(step, SwitchSet) and step.object == "s1" and step.config.keys() == {"mirrors"}

@@ -8,6 +8,7 @@ thing with the other name (opposites.py).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,10 +39,17 @@ def as_json(step: Step) -> dict[str, Any]:
 
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What differs, as `mtu 1500 -> 9000, block off -> on`."""
-    return ", ".join(
-        f"{key} {_shown(before.get(key))} -> {_shown(value)}" for key, value in after.items() if before.get(key) != value
-    )
+    """What differs, as `mtu 1500 -> 9000, vlan.pvid 10 -> 20, block off -> on`."""
+    return ", ".join(_differences("", before, after))
+
+
+def _differences(where: str, before: dict[str, Any], after: dict[str, Any]) -> Iterable[str]:
+    for key, value in after.items():
+        was = before.get(key)
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(f"{where}{key}.", was, value)
+        elif was != value:
+            yield f"{where}{key} {_shown(was)} -> {_shown(value)}"
 
 
 def _shown(value: Any) -> str:
