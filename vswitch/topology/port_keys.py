@@ -1,9 +1,9 @@
 """The vocabulary of ports: which keys a port may have, from the few that all have to those of a guest's.
 
 The first file for a new policy or setting: a field in the model of each kind of port that may carry it; then its value in
-`scalars` (or `policy_scalars`) and `value_types`, a line out of `not_yet`, a field of `model.Port` and its default in
-`built_in`.  A key that is left out is absent from `model_fields_set`; no default is written here, so that inheritance can
-tell "not said" from "said to be so".
+`scalars` (or `policy_scalars`) and `value_types`, a line out of `not_yet`, a field of `model.Port`, its default in
+`built_in`, and its way into the field in `settle`.  A key that is left out is absent from `model_fields_set`; no default is
+written here, so that inheritance can tell "not said" from "said to be so".
 """
 
 from __future__ import annotations
