@@ -5,7 +5,8 @@ import pytest
 from tests.support.fake_host import FakeHost
 from tests.support.fake_machine import FakeMachine
 from vswitch import reconcile
-from vswitch.cli._plug import libvirt_xml, qemu_arguments, shared_memory
+from vswitch.cli.libvirt import libvirt_xml
+from vswitch.cli.qemu import qemu_arguments, shared_memory
 from vswitch.errors import TopologyError
 from vswitch.plan.wanted import Wish, wanted_ports
 from vswitch.topology import loads, resolved_text
