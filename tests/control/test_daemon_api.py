@@ -1,6 +1,7 @@
 """The API and its client: an error is raised at the caller's as it was raised in vswitchd."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -105,12 +106,20 @@ def test_without_a_vswitchd_reads_end_with_3_and_start_none():
         assert not os.listdir(run_dir)
 
 
-def test_a_vswitchd_that_cannot_start_says_why(monkeypatch):
-    """Its run directory is a file."""
-    with tempfile.NamedTemporaryFile() as file:
-        client = Client(Path(file.name) / "run")
-        with pytest.raises((DaemonError, OSError)):
-            client.ensure_daemon()
+def test_a_vswitchd_that_cannot_start_says_why():
+    """Its run directory is in a file."""
+    with (tempfile.NamedTemporaryFile() as file,
+          pytest.raises(DaemonError, match=f"none can be started: {file.name}/run: Not a directory$")):
+        Client(Path(file.name) / "run").ensure_daemon()
+
+
+def test_who_may_not_start_one_is_told_so(monkeypatch):
+    def make(places: Places) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/run/vswitch")
+
+    monkeypatch.setattr(Places, "make", make)
+    with tempfile.TemporaryDirectory(prefix="vs-") as run_dir, pytest.raises(DaemonError, match="only root may start one"):
+        Client(run_dir).ensure_daemon()
 
 
 def test_two_starters_get_one_vswitchd():

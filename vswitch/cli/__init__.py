@@ -46,6 +46,11 @@ def main(arguments: list[str] | None = None) -> Any:
             raise
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except PermissionError as error:   # such as ending the processes of a lab that root has started
+        if "--debug" in (arguments or sys.argv):
+            raise
+        click.echo(f"{error.filename or 'vswitch'}: {error.strerror}; try again with sudo", err=True)
+        sys.exit(1)
 
 
 def vhost_user_net() -> Any:

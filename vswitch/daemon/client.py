@@ -114,10 +114,16 @@ class Client:
         """Start a vswitchd when none answers; it ends by itself when nothing is up any more."""
         if self.answers():
             return
-        self._places.make()
-        with self._only_starter():
-            if not self.answers():
-                self._start()
+        if _is_refused(self._places.socket):
+            raise self._not_allowed()
+        try:
+            self._places.make()
+            with self._only_starter():
+                if not self.answers():
+                    self._start()
+        except OSError as error:
+            sudo = "; only root may start one, so try again with sudo" if isinstance(error, PermissionError) else ""
+            raise DaemonError(f"no vswitchd answers, and none can be started: {error.filename}: {error.strerror}{sudo}") from None
 
     @contextlib.contextmanager
     def _only_starter(self) -> Iterator[None]:
@@ -161,13 +167,16 @@ class Client:
             raise DaemonError(f"vswitchd does not answer `{word}`; see {self._places.log}") from None
         except httpx.TransportError as error:
             if _is_refused(self._places.socket):
-                raise DaemonError(f"not allowed to speak to vswitchd at {self._places.socket}: "
-                                  "be root or a member of the group `vswitch`") from None
+                raise self._not_allowed() from None
             raise DaemonError(f"no vswitchd answers at {self._places.socket} ({error}); "
                               "`vswitch up` starts one") from None
         if response.is_error:
             raise _error_of(response)
         return response
+
+    def _not_allowed(self) -> DaemonError:
+        return DaemonError(f"not allowed to speak to vswitchd at {self._places.socket}: "
+                           "be root or a member of the group `vswitch`")
 
 
 def _is_refused(socket: Path) -> bool:
