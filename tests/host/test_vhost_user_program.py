@@ -27,7 +27,7 @@ guests:
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def box():
     with boxed() as box:
         box.up(TOPOLOGY.replace("FOLDER", str(box.run_dir)))

@@ -81,6 +81,7 @@ def _end(*signal_and_frame: object) -> NoReturn:
 
 
 def _serve_one(guest: socket.socket, path: str) -> None:
+    """Plug `guest`, which is taken, into the port at `path` until one of them hangs up."""
     with guest, _connect(path) as port:
         why = relay(guest, port)
     if why:
@@ -97,8 +98,6 @@ def _serve_all(socket_path: str, path: str) -> None:
                 _serve_one(guest, path)
             except HostError as error:
                 say(str(error))
-            finally:
-                guest.close()
 
 
 def _socket_of(port: str, topology: str | None) -> str:
