@@ -16,8 +16,6 @@ from vswitch.plan.steps import Step, changes
 @dataclass(frozen=True)
 class _InterfaceStep(Step):
     name: str = ""
-    alias: str = ""                    # the ownership mark, `vswitch:TOPOLOGY:PORT`
-    mtu: int = 1500
     namespace: str = ""
 
     @property
@@ -26,7 +24,13 @@ class _InterfaceStep(Step):
 
 
 @dataclass(frozen=True)
-class _TapStep(_InterfaceStep):
+class _MarkedStep(_InterfaceStep):
+    alias: str = ""                    # the ownership mark, `vswitch:TOPOLOGY:PORT`
+    mtu: int = 1500
+
+
+@dataclass(frozen=True)
+class _TapStep(_MarkedStep):
     owner: str | None = None           # user name or number
     group: str | None = None
     queues: int = 1
@@ -55,7 +59,7 @@ class TapDelete(_TapStep):
 
 
 @dataclass(frozen=True)
-class TapAdopt(_InterfaceStep):
+class TapAdopt(_MarkedStep):
     """Use a TAP that somebody else made; it is marked, and never deleted."""
 
     @property
@@ -64,7 +68,7 @@ class TapAdopt(_InterfaceStep):
 
 
 @dataclass(frozen=True)
-class TapRelease(_InterfaceStep):
+class TapRelease(_MarkedStep):
     """Give an adopted TAP back as it was."""
 
     @property
@@ -73,7 +77,7 @@ class TapRelease(_InterfaceStep):
 
 
 @dataclass(frozen=True)
-class _TunStep(_InterfaceStep):
+class _TunStep(_MarkedStep):
     mac: str = ""
     addresses: tuple[str, ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
@@ -96,7 +100,7 @@ class TunDelete(_TunStep):
 
 
 @dataclass(frozen=True)
-class _UplinkStep(_InterfaceStep):
+class _UplinkStep(_MarkedStep):
     force: bool = False                # take it although it carries a host address
 
 
@@ -119,17 +123,11 @@ class UplinkRelease(_UplinkStep):
 
 
 @dataclass(frozen=True)
-class InterfaceSet(Step):
+class InterfaceSet(_InterfaceStep):
     """Change attributes of an interface that we own: `mtu`, `up`, `addresses`, `routes`."""
 
-    name: str = ""
-    namespace: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def object(self) -> str:
-        return self.name
 
     @property
     def words(self) -> str:
@@ -137,17 +135,11 @@ class InterfaceSet(Step):
 
 
 @dataclass(frozen=True)
-class _AddressStep(Step):
-    name: str = ""                     # of the adapter
+class _AddressStep(_InterfaceStep):    # `name` is the adapter's
     alias: str = ""                    # its ownership mark
     target: str = ""                   # the host port's interface
-    namespace: str = ""
     addresses: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
-
-    @property
-    def object(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
@@ -169,17 +161,7 @@ class AddressReturn(_AddressStep):
 
 
 @dataclass(frozen=True)
-class _ShieldStep(Step):
-    name: str = ""
-    namespace: str = ""
-
-    @property
-    def object(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True)
-class Shield(_ShieldStep):
+class Shield(_InterfaceStep):
     """Keep the host's stack and its bridges out of an interface (the ingress drop and the egress mark filter), then let it up."""
 
     @property
@@ -188,7 +170,7 @@ class Shield(_ShieldStep):
 
 
 @dataclass(frozen=True)
-class Unshield(_ShieldStep):
+class Unshield(_InterfaceStep):
     @property
     def words(self) -> str:
         return f"- shield on {self.name}"
