@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,6 @@ KERNEL_MIN = (6, 1)
 CAP_NET_ADMIN = 12
 TUN = Path("/dev/net/tun")
 KVM = Path("/dev/kvm")
-MEMLOCK_MIN = 64 * 1024 * 1024
 PATIENCE_S = 10
 # Drop everything on the way in, in a network namespace that lives for this one command.
 SHIELD = "tc qdisc add dev lo clsact && tc filter add dev lo ingress bpf bytecode '1,6 0 0 0' direct-action"
@@ -69,13 +67,6 @@ def drivers() -> Finding:
                    "compile the data plane: pip install . (it needs gcc and the Python headers)")
 
 
-def memory_lock() -> Finding:
-    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    is_enough = soft in (resource.RLIM_INFINITY, -1) or soft >= MEMLOCK_MIN or os.geteuid() == 0
-    return Finding("memlock", is_enough, "unlimited" if soft == resource.RLIM_INFINITY else f"{soft // 1024} KiB",
-                   "LimitMEMLOCK=infinity in the unit, or `ulimit -l unlimited`", is_required=False)
-
-
 def ip_command() -> Finding:
     said = _said("ip", "-V")
     return Finding("ip", "iproute2" in said, said or "not found", "for labs: apt install iproute2", is_required=False)
@@ -102,7 +93,7 @@ def kvm() -> Finding:
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (
-    rights, kernel, tun_device, shield, drivers, ip_command, nft_command, qemu, kvm, memory_lock,
+    rights, kernel, tun_device, shield, drivers, ip_command, nft_command, qemu, kvm,
 )
 
 
