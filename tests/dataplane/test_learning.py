@@ -107,6 +107,21 @@ def test_a_source_that_was_let_pass_unlearned_is_looked_at_again(switch):
     assert switch.drops("a") == {"source_elsewhere": 1}
 
 
+def test_an_address_ages_from_the_last_second_in_which_it_spoke(switch):
+    """The shortcut for the source heard last holds for that second alone, also where nobody else speaks behind the port."""
+    switch.core.switch_set({"ageing_s": 10})
+    switch.port("a")
+    switch.send("a", frame(src=A))
+    for _ in range(4):
+        switch.wait(3)
+        switch.send("a", frame(src=A))
+        assert [entry["age_s"] for entry in switch.core.fdb_entries()[0]] == [0]
+    switch.wait(9)
+    assert switch.fdb() == {(0, A, "a")}
+    switch.wait(1)                                   # the control: who is silent is forgotten
+    assert switch.fdb() == set()
+
+
 @pytest.fixture
 def aged(switch):
     """An entry that is too old and that the sweep of the table has not come to yet."""
