@@ -1,6 +1,7 @@
 """Data planes live and die under a supervisor: frames, counters and addresses go on."""
 
 import os
+import resource
 import signal
 import time
 
@@ -23,6 +24,20 @@ from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet, S
 def one():
     with supervised() as one:
         yield one
+
+
+@pytest.fixture
+def beyond_select():
+    """As in a vswitchd of many ports: every descriptor from now on has a number that select(2) does not know."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    while taken[-1] < 1024:
+        taken.append(os.dup(taken[0]))
+    yield
+    for fd in taken:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def kill(pid: int) -> None:
@@ -155,6 +170,9 @@ class TestAdoption:
         kill(one.plane.pid)
         eventually(lambda: one.plane.n_restarts)
         exchange(one)
+
+    def test_so_has_one_of_a_vswitchd_with_a_thousand_descriptors(self, beyond_select, one):
+        self.test_an_adopted_data_plane_has_a_successor_too(one)
 
     def test_frames_flow_while_nobody_supervises(self, one):
         one.start("a", "b")

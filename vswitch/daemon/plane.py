@@ -23,7 +23,7 @@ from vswitch.daemon.attached import AttachedPort
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
 from vswitch.daemon.events import Events
 from vswitch.daemon.life import Life
-from vswitch.daemon.process import Process
+from vswitch.daemon.process import Process, is_readable
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 
@@ -210,7 +210,7 @@ class Plane:
                         self._greet()
                         continue
                     self._life.note_death()
-                select.select([self._wake_fd], [], [], self._life.delay_s)
+                is_readable(self._wake_fd, self._life.delay_s)
                 with self._lock:
                     if not self._is_ended and not self.is_running:
                         self._succeed()

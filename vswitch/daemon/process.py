@@ -23,6 +23,16 @@ BACKLOG = 4
 ROOT = Path(messages.__file__).parents[1]      # what has to be on the path for `dataplane` to be found
 
 
+def is_readable(fd: int, seconds: float) -> bool:
+    """Whether there is something to read, or comes within `seconds`.
+
+    By poll(2): a vswitchd has a copy of every port's descriptor, and select(2) knows none above 1023.
+    """
+    news = select.poll()
+    news.register(fd, select.POLLIN)
+    return bool(news.poll(1000 * seconds))
+
+
 class Process:
     """Owns `pidfd`; `child` is None for a process that another vswitchd started."""
 
@@ -36,7 +46,7 @@ class Process:
 
     def wait(self, seconds: float) -> bool:
         """Whether it is dead, or dies within `seconds`."""
-        ended = bool(select.select([self.pidfd], [], [], seconds)[0])
+        ended = is_readable(self.pidfd, seconds)
         if ended and self._child is not None:
             self._child.wait()         # collects it; nothing but we may do that
         return ended

@@ -39,9 +39,11 @@ class LinkWatch:
         os.close(self._end)
 
     def _run(self) -> None:
+        news = select.poll()           # not select(2), which knows no descriptor above 1023
+        for fd in (self._socket.fileno(), self._end):
+            news.register(fd, select.POLLIN)
         while True:
-            ready, _, _ = select.select([self._socket.fileno(), self._end], [], [])
-            if self._end in ready:
+            if self._end in dict(news.poll()):
                 return
             try:
                 for name, has_carrier in _events(self._socket.recv(1 << 18)):
