@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,22 @@ def test_two_starters_get_one_vswitchd():
         second = subprocess.run([sys.executable, "-m", "vswitch.daemon.main", "--run-dir", run_dir], text=True,
                                 capture_output=True, cwd=ROOT, check=False)
         assert (second.returncode, f"pid {pid}" in second.stderr) == (3, True)
+        os.kill(pid, 15)
+        eventually(lambda: not places.socket.exists())
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_vswitchd_may_have_as_many_descriptors_as_root_allows():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+            Client(run_dir).ensure_daemon()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        places = Places(Path(run_dir))
+        pid = int(places.pid_file.read_text())
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (hard, hard)
         os.kill(pid, 15)
         eventually(lambda: not places.socket.exists())
         assert os.waitpid(pid, 0)[1] == 0

@@ -13,6 +13,7 @@ import fcntl
 import grp
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -41,6 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     places = Places(options.run_dir.absolute())
+    # A descriptor of every port, here and in the data planes; a shell's limit is 1024.
+    _, descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors_max, descriptors_max))
     try:
         places.make()
         with _only_one(places):
