@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import sys
 from types import TracebackType
 
 from tests.support.boxed import ROOT
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, is_readable
 
 PATIENCE_S = 20.0
 
@@ -35,7 +34,7 @@ class BackendProgram:
     def listens(self) -> None:
         """Wait for its first word, that it listens."""
         assert self.process.stderr is not None
-        assert select.select([self.process.stderr], [], [], PATIENCE_S)[0], "it does not listen"
+        assert is_readable(self.process.stderr), "it does not listen"
         assert "listening at" in (word := self.process.stderr.readline()), word
 
     def terminate(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:

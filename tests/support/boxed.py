@@ -11,7 +11,6 @@ import fcntl
 import itertools
 import json
 import os
-import select
 import signal
 import struct
 import subprocess
@@ -23,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, is_readable
 from vswitch.daemon.client import Client
 from vswitch.daemon.places import Places
 
@@ -54,7 +53,7 @@ class Box:
         with contextlib.suppress(FileNotFoundError, ValueError, ProcessLookupError):
             pidfd = os.pidfd_open(self.pid)
             signal.pidfd_send_signal(pidfd, number)
-            assert select.select([pidfd], [], [], 10)[0], "vswitchd does not end"
+            assert is_readable(pidfd, 10), "vswitchd does not end"
             os.close(pidfd)
 
     def up(self, text: str, **options: Any) -> list[str]:
@@ -124,8 +123,7 @@ class Box:
 
     def receive(self, tap: str, seconds: float = 3.0) -> bytes:
         """The next frame; b"" when none comes."""
-        ready, _, _ = select.select([self.taps[tap]], [], [], seconds)
-        return os.read(self.taps[tap], 65536) if ready else b""
+        return os.read(self.taps[tap], 65536) if is_readable(self.taps[tap], seconds) else b""
 
     def clean_up(self) -> None:
         for fd in self.taps.values():

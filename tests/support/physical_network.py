@@ -6,13 +6,13 @@ It is what the real thing is to us: it learns, and floods what it does not know 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import subprocess
 from collections.abc import Iterator
 
 from tests.support.boxed import Box
 from tests.support.raw_socket import with_tag
+from tests.support.waiting import is_readable
 from vswitch.host.sockets import ETH_P_ALL, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, SOL_PACKET
 
 
@@ -66,7 +66,7 @@ class Wire:
 
     def receive(self, wait_s: float) -> bytes:
         """The next frame; b"" when none comes."""
-        return receive(self.station) if select.select([self.station], [], [], wait_s)[0] else b""
+        return receive(self.station) if is_readable(self.station, wait_s) else b""
 
     def remove(self) -> None:
         self.station.close()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.waiting import is_readable
 from vswitch.host import taps
 from vswitch.host.namespaces import inside
 
@@ -62,7 +62,7 @@ class TapGuest:
     def receive(self, wait_s: float = 1.0) -> bytes | None:
         """The next frame; None when none comes within `wait_s`."""
         assert self._fd is not None
-        if not select.select([self._fd], [], [], wait_s)[0]:
+        if not is_readable(self._fd, wait_s):
             return None
         return os.read(self._fd, 1 << 17)[len(VNET_HEADER):]
 

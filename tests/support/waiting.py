@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 20.0
+
+
+def is_readable(source: Any, seconds: float = PATIENCE_S) -> bool:
+    """Whether there is something to read, or comes in time; by poll(2), for a long test run has more than 1024 descriptors."""
+    news = select.poll()
+    news.register(source, select.POLLIN)
+    return bool(news.poll(1000 * seconds))
 
 
 def eventually(holds: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
