@@ -20,7 +20,6 @@ FILE_LINES = {"dataplane/stages": 150, "dataplane/policies": 150, "dataplane/por
 LONGER = {
     "dataplane/policies/chain.pxd": (165, "the order of all policies is read at one place; a third of it names them"),
     "dataplane/worker.pyx": (390, "the loop is translated as one, so that what each burst runs is laid out together"),
-    "dataplane/ports/vhost_user/virtqueue.pxd virtqueue_take": (60, "one walk over what a guest wrote, each number read once"),
 }
 # `def name(`, `cdef [inline] type name(`, `async def name(`; a class or a struct has no parenthesis before its colon or is none.
 DEFINITION = re.compile(r"^(?P<indent> *)(?:async )?(?:def|cdef|cpdef) (?!class |struct |enum|extern )[^=(]*?(?P<name>\w+)\(")

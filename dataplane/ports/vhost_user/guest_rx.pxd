@@ -235,8 +235,6 @@ cdef inline uint32_t queue_for(const VhostDevice *device, const Frame *frame) no
     """The guest_rx queue of a frame: one flow stays on one queue, so that its frames stay in order."""
     cdef uint32_t i, n = 0
     cdef uint64_t flow
-    if device.n_queues <= 2:
-        return 0
     for i in range(0, device.n_queues, 2):
         n += device.queues[i].is_running
     if n < 2:
@@ -247,35 +245,61 @@ cdef inline uint32_t queue_for(const VhostDevice *device, const Frame *frame) no
     return 2 * <uint32_t>(hash_keyed(flow, 0x9E3779B97F4A7C15ULL, 0xC2B2AE3D27D4EB4FULL) % n)
 
 
+cdef inline uint32_t run_for(const VhostDevice *device, const TxCopy *copies, uint32_t n, uint32_t *at) noexcept nogil:
+    """How many copies from the first on go to the same queue, `at`."""
+    cdef uint32_t i
+    at[0] = 0
+    if vs_likely(device.n_queues <= 2):
+        return n
+    at[0] = queue_for(device, copies[0].frame)
+    for i in range(1, n):
+        if queue_for(device, copies[i].frame) != at[0]:
+            return i
+    return n
+
+
+cdef inline uint32_t write_run(VhostDevice *device, Virtqueue *queue, TxCopy *copies, uint32_t n) noexcept nogil:
+    """Copies into the buffers of one queue, in order; how many of them are settled."""
+    cdef uint32_t i
+    cdef int result
+    for i in range(n):
+        if vs_likely(write_plain(device, queue, &copies[i])):
+            continue
+        result = copy_write(device, queue, &copies[i])
+        if result == NO_ROOM:
+            # Ask for a kick.  What the guest posts between our look and our asking is seen at once.
+            if queue.fault or not virtqueue_arm(queue):
+                return i
+            result = copy_write(device, queue, &copies[i])
+            if result == NO_ROOM:
+                return i
+        if result == REFUSED:
+            copies[i].reason = DROP_OVERSIZE
+    return n
+
+
 cdef inline int guest_rx_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
     """Copies into the guest's buffers, in order (port.pxd, tx_burst)."""
     cdef VhostDevice *device = <VhostDevice *>self
     cdef Virtqueue *queue
-    cdef uint32_t i, k, at = 0, done = 0
+    cdef uint32_t i, k, at = 0, n_run, n_settled, done = 0
     cdef uint32_t touched = 0
-    cdef int result
-    for i in range(n):
-        at = queue_for(device, copies[i].frame)
+    while done < n:
+        n_run = run_for(device, copies + done, n - done, &at)
         queue = device.queues[at]
         if vs_unlikely(at >= device.n_queues or not queue.is_running):
-            copies[i].reason = DROP_PORT_DOWN
-            done += 1
+            for i in range(done, done + n_run):
+                copies[i].reason = DROP_PORT_DOWN
+            done += n_run
             continue
         if not touched & (1 << at):
             touched |= 1 << at
             virtqueue_disarm(queue)
-            virtqueue_take(queue, device.memory, n - i if n - i < WINDOW_MAX else WINDOW_MAX, True, 0)
-        result = WRITTEN if vs_likely(write_plain(device, queue, &copies[i])) else copy_write(device, queue, &copies[i])
-        if vs_unlikely(result == NO_ROOM):
-            # Ask for a kick.  What the guest posts between our look and our asking is seen at once.
-            if queue.fault or not virtqueue_arm(queue):
-                break
-            result = copy_write(device, queue, &copies[i])
-            if result == NO_ROOM:
-                break
-        if vs_unlikely(result == REFUSED):
-            copies[i].reason = DROP_OVERSIZE
-        done += 1
+            virtqueue_take(queue, device.memory, n - done if n - done < WINDOW_MAX else WINDOW_MAX, True, 0)
+        n_settled = write_run(device, queue, copies + done, n_run)
+        done += n_settled
+        if n_settled < n_run:
+            break
     for k in range(0, device.n_queues, 2):
         queue = device.queues[k]
         if not touched & (1 << k):

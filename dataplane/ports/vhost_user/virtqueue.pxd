@@ -58,7 +58,7 @@ cdef struct Virtqueue:
     uint32_t region_hint
     uint32_t n_window            # chains in `window`, and how many of them are done with
     uint32_t window_at
-    uint32_t n_pieces
+    uint32_t n_pieces            # of the chains collected so far
     uint64_t n_calls             # notifications sent
     Chain window[WINDOW_MAX]
     Segment pieces[PIECES_MAX]
@@ -105,24 +105,20 @@ cdef inline uint8_t table_load(Virtqueue *queue, const GuestMemory *memory, cons
 
 
 cdef inline bint chain_is_plain(
-    Virtqueue *queue, const Region *region, bint writable, Chain *chain, const vring_desc *first
+    Chain *chain, Segment *piece, const Region *region, uint16_t flags, const vring_desc *first
 ) noexcept nogil:
-    """Whether the chain that begins with `first` is one descriptor within `region`, as nearly all are; then it has been
-    collected without a loop."""
+    """Whether the chain that begins with `first` is one descriptor within `region` with just these flags, as nearly all
+    are; then it has been collected into `piece` without a loop."""
     cdef uint64_t offset = first.addr - region.guest_address
-    cdef Segment *piece
-    if vs_unlikely(first.flags != (VRING_DESC_F_WRITE if writable else 0)):
+    if vs_unlikely(first.flags != flags):
         return False
     # An empty one is taken for a huge one.
     if vs_unlikely(offset >= region.octets or <uint64_t>first.len - 1 >= region.octets - offset):
         return False
-    piece = &queue.pieces[queue.n_pieces]
     piece.data = region.at + offset
     piece.length = first.len
     chain.octets = first.len
-    chain.first_piece = queue.n_pieces
     chain.n_pieces = 1
-    queue.n_pieces += 1
     return True
 
 
@@ -135,7 +131,6 @@ cdef inline uint8_t chain_walk(
     cdef uint32_t index = 0, limit = queue.size, n_left = queue.size
     cdef bint in_table = False
     cdef uint8_t fault
-    chain.first_piece = queue.n_pieces
     chain.n_pieces = 0
     chain.octets = 0
     while True:
@@ -178,6 +173,30 @@ cdef inline uint32_t virtqueue_waiting(const Virtqueue *queue) noexcept nogil:
     return <uint16_t>(guest_load_acquire_u16(queue.avail + 2) - queue.next_avail)
 
 
+cdef inline uint32_t heads_load(Virtqueue *queue, uint32_t n) noexcept nogil:
+    """The heads of the next `n` chains into the window, and their descriptors asked for; how many, up to a bad one."""
+    cdef uint32_t i, mask = queue.size - 1, at = queue.next_avail
+    cdef const uint8_t *entries = queue.avail + 4
+    cdef const uint8_t *table = queue.desc
+    cdef uint16_t head
+    for i in range(n):
+        head = guest_load_u16(entries + 2 * <uint64_t>((at + i) & mask))
+        if vs_unlikely(head > mask):
+            return i
+        queue.window[i].head = head
+        prefetch_read(table + <uint64_t>head * sizeof(vring_desc))
+    return n
+
+
+cdef inline void buffer_ask_for(const uint8_t *buffer, bint writable, uint32_t near_at) noexcept nogil:
+    if writable:
+        prefetch_write(buffer + near_at)
+        prefetch_write(buffer + NEAR_OCTETS - 1)
+    else:
+        prefetch_read(buffer + near_at)
+        prefetch_read(buffer + NEAR_OCTETS - 1)
+
+
 cdef inline uint32_t virtqueue_take(
     Virtqueue *queue, const GuestMemory *memory, uint32_t n_wanted, bint writable, uint32_t near_at
 ) noexcept nogil:
@@ -185,52 +204,42 @@ cdef inline uint32_t virtqueue_take(
 
     The lines from octet `near_at` to NEAR_OCTETS of each first buffer are asked for.
     """
-    cdef uint32_t i, n
-    cdef uint16_t mask = <uint16_t>(queue.size - 1), at
+    cdef uint32_t i, n, n_heads, n_pieces = 0
+    cdef uint16_t flags = VRING_DESC_F_WRITE if writable else 0
     cdef uint8_t walked, fault = FAULT_NONE
-    cdef const uint8_t *buffer
-    cdef const uint8_t *entries = queue.avail + 4
-    cdef const uint8_t *table = queue.desc
     cdef vring_desc first
     cdef Chain *chain
     cdef Region region = memory.regions[queue.region_hint]       # a copy: no store can change it
     virtqueue_rewind(queue)
-    queue.n_pieces = 0
     n = virtqueue_waiting(queue)
     if vs_unlikely(n > queue.size):
         queue.fault = FAULT_AVAIL
         return 0
     if n > n_wanted:
         n = n_wanted
-    at = queue.next_avail
+    n_heads = heads_load(queue, n)
+    if vs_unlikely(n_heads < n):
+        fault = FAULT_HEAD
+        n = n_heads
     for i in range(n):
-        chain = &queue.window[i]
-        chain.head = guest_load_u16(entries + 2 * <uint64_t>((at + i) & mask))
-        if vs_unlikely(chain.head > mask):
-            fault = FAULT_HEAD
-            n = i
-            break
-        prefetch_read(table + <uint64_t>chain.head * sizeof(vring_desc))
-    for i in range(n):
-        if vs_unlikely(queue.n_pieces >= WINDOW_PIECES):
+        if vs_unlikely(n_pieces >= WINDOW_PIECES):
             n = i
             break
         chain = &queue.window[i]
-        guest_load_16_octets(&first, table + <uint64_t>chain.head * sizeof(vring_desc))
-        if vs_unlikely(not chain_is_plain(queue, &region, writable, chain, &first)):
+        chain.first_piece = n_pieces
+        guest_load_16_octets(&first, queue.desc + <uint64_t>chain.head * sizeof(vring_desc))
+        if vs_likely(chain_is_plain(chain, &queue.pieces[n_pieces], &region, flags, &first)):
+            n_pieces += 1
+        else:
+            queue.n_pieces = n_pieces
             walked = chain_walk(queue, memory, writable, chain, &first)
             if vs_unlikely(walked != FAULT_NONE):
                 fault = walked
                 n = i
                 break
+            n_pieces = queue.n_pieces
             region = memory.regions[queue.region_hint]
-        buffer = queue.pieces[chain.first_piece].data
-        if writable:
-            prefetch_write(buffer + near_at)
-            prefetch_write(buffer + NEAR_OCTETS - 1)
-        else:
-            prefetch_read(buffer + near_at)
-            prefetch_read(buffer + NEAR_OCTETS - 1)
+        buffer_ask_for(queue.pieces[chain.first_piece].data, writable, near_at)
     # What comes before a bad chain is served first; then the bad one is the first of the next window.
     if vs_unlikely(n == 0):
         queue.fault = fault
@@ -243,6 +252,15 @@ cdef inline void virtqueue_use(Virtqueue *queue, uint16_t head, uint32_t octets)
     """Give one chain back with `octets` written into it; the guest sees it after virtqueue_publish."""
     guest_store_u64(queue.used + 4 + 8 * <uint64_t>(queue.used_idx & (queue.size - 1)), head | <uint64_t>octets << 32)
     queue.used_idx += 1
+
+
+cdef inline void virtqueue_use_unwritten(Virtqueue *queue, uint32_t n) noexcept nogil:
+    """Give the first `n` chains of the window back, with nothing written into them."""
+    cdef uint32_t i, at = queue.used_idx, mask = queue.size - 1
+    cdef uint8_t *entries = queue.used + 4
+    for i in range(n):
+        guest_store_u64(entries + 8 * <uint64_t>((at + i) & mask), queue.window[i].head)
+    queue.used_idx = <uint16_t>(at + n)
 
 
 cdef inline bint virtqueue_publish(Virtqueue *queue) noexcept nogil:
