@@ -245,15 +245,16 @@ cdef inline uint32_t queue_for(const VhostDevice *device, const Frame *frame) no
     return 2 * <uint32_t>(hash_keyed(flow, 0x9E3779B97F4A7C15ULL, 0xC2B2AE3D27D4EB4FULL) % n)
 
 
-cdef inline uint32_t run_for(const VhostDevice *device, const TxCopy *copies, uint32_t n, uint32_t *at) noexcept nogil:
-    """How many copies from the first on go to the same queue, `at`."""
+cdef inline uint32_t run_for(
+    const VhostDevice *device, const TxCopy *copies, uint32_t n, uint32_t at, uint32_t *following
+) noexcept nogil:
+    """How many copies from the first on go to queue `at`, as the first does; `following` is the queue of the one behind."""
     cdef uint32_t i
-    at[0] = 0
     if vs_likely(device.n_queues <= 2):
         return n
-    at[0] = queue_for(device, copies[0].frame)
     for i in range(1, n):
-        if queue_for(device, copies[i].frame) != at[0]:
+        following[0] = queue_for(device, copies[i].frame)
+        if following[0] != at:
             return i
     return n
 
@@ -282,10 +283,11 @@ cdef inline int guest_rx_tx_burst(void *self, TxCopy *copies, uint32_t n) noexce
     """Copies into the guest's buffers, in order (port.pxd, tx_burst)."""
     cdef VhostDevice *device = <VhostDevice *>self
     cdef Virtqueue *queue
-    cdef uint32_t i, k, at = 0, n_run, n_settled, done = 0
-    cdef uint32_t touched = 0
+    cdef uint32_t i, k, at, n_run, n_settled, done = 0, touched = 0
+    cdef uint32_t following = queue_for(device, copies[0].frame) if n else 0
     while done < n:
-        n_run = run_for(device, copies + done, n - done, &at)
+        at = following
+        n_run = run_for(device, copies + done, n - done, at, &following)
         queue = device.queues[at]
         if vs_unlikely(at >= device.n_queues or not queue.is_running):
             for i in range(done, done + n_run):
