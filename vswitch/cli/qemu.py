@@ -49,13 +49,7 @@ def qemu_arguments(topology: Topology, port: Port) -> list[str]:
         return _shared_memory_arguments(topology, port, port.socket)
     queues = port.tap.queues if port.tap else 1
     netdev = f"tap,id={port.interface},ifname={port.interface},script=no,downscript=no"
-    device = f"virtio-net-pci,netdev={port.interface},mac={mac_of(topology, port)}"
-    if queues > 1:                 # two vectors a queue pair, one for configuration, one for control
-        netdev += f",queues={queues}"
-        device += f",mq=on,vectors={2 * queues + 2}"
-    if port.mtu != 1500:
-        device += f",host_mtu={port.mtu}"
-    return ["-netdev", netdev, "-device", device]
+    return _adapter(topology, port, port.interface, netdev, queues)
 
 
 def _shared_memory_arguments(topology: Topology, port: Port, socket: Socket) -> list[str]:
@@ -63,13 +57,19 @@ def _shared_memory_arguments(topology: Topology, port: Port, socket: Socket) -> 
     name = f"{port.guest}-{port.nic}"
     side = "server=on,wait=off" if socket.listen == "qemu" else "reconnect=1"
     netdev = f"vhost-user,id={name},chardev={name}-socket"
+    return ["-chardev", f"socket,id={name}-socket,path={socket.path},{side}",
+            *_adapter(topology, port, name, netdev, socket.queues)]
+
+
+def _adapter(topology: Topology, port: Port, name: str, netdev: str, queues: int) -> list[str]:
+    """`netdev`, whose id is `name`, and the guest's adapter at it."""
     device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)}"
-    if socket.queues > 1:
-        netdev += f",queues={socket.queues}"
-        device += f",mq=on,vectors={2 * socket.queues + 2}"
+    if queues > 1:                 # two vectors a queue pair, one for configuration, one for control
+        netdev += f",queues={queues}"
+        device += f",mq=on,vectors={2 * queues + 2}"
     if port.mtu != 1500:
         device += f",host_mtu={port.mtu}"
-    return ["-chardev", f"socket,id={name}-socket,path={socket.path},{side}", "-netdev", netdev, "-device", device]
+    return ["-netdev", netdev, "-device", device]
 
 
 def shared_memory(topology: Topology, guest: str) -> list[str]:
