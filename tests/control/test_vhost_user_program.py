@@ -1,5 +1,6 @@
 """`vswitch vhost_user` and QEMU's conventions for back-end programs: real data planes under a supervisor, guests of our own."""
 
+import contextlib
 import functools
 import os
 import re
@@ -49,6 +50,17 @@ def frames_cross(world, text):
             world.crosses("b", "a", frame(A, B, payload=octets.ljust(60))))
 
 
+@contextlib.contextmanager
+def plugged_in(world, path):
+    """A program that listens at `path`, and a guest that has come by it to port `a`; both are the test's to end."""
+    with BackendProgram("--port", world.path("a"), "--socket-path", path) as program:
+        program.listens()
+        guest = world.plug("a", connected(path))
+        guest.start()
+        assert frames_cross(world, "0")
+        yield program, guest
+
+
 def test_a_connection_that_is_open_already(world):
     ours, theirs = socket.socketpair()
     with theirs, BackendProgram("--port", world.path("a"), "--fd", str(theirs.fileno()), pass_fds=(theirs.fileno(),)) as program:
@@ -75,11 +87,7 @@ def test_a_socket_that_it_makes_serves_one_guest_after_another(world, folder):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_the_end_of_the_program_is_the_end_of_the_guests_connection(world, folder, number):
     path = str(folder / "guest.sock")
-    with BackendProgram("--port", world.path("a"), "--socket-path", path) as program:
-        program.listens()
-        guest = world.plug("a", connected(path))
-        guest.start()
-        assert frames_cross(world, "1")
+    with plugged_in(world, path) as (program, guest):
         code, words = program.terminate(number)
         assert (code, words) == ((0, "") if number != signal.SIGKILL else (-signal.SIGKILL, ""))
     assert os.path.exists(path) == (number == signal.SIGKILL)
@@ -102,11 +110,7 @@ def test_a_name_that_has_become_anothers_stays(world, folder):
 
 def test_a_killed_data_plane_is_replaced_and_neither_guest_nor_program_notice(world, folder):
     path = str(folder / "guest.sock")
-    with BackendProgram("--port", world.path("a"), "--socket-path", path) as program:
-        program.listens()
-        guest = world.plug("a", connected(path))
-        guest.start()
-        assert frames_cross(world, "0")
+    with plugged_in(world, path) as (program, guest):
         for n in range(3):
             eventually(lambda: not world.plane.ports["a"].guest.is_busy)
             world.kill()
@@ -119,10 +123,7 @@ def test_a_killed_data_plane_is_replaced_and_neither_guest_nor_program_notice(wo
 
 def test_vswitchd_is_followed_by_another_and_neither_guest_nor_program_notice(world, folder):
     path = str(folder / "guest.sock")
-    with BackendProgram("--port", world.path("a"), "--socket-path", path) as program:
-        program.listens()
-        world.plug("a", connected(path)).start()
-        assert frames_cross(world, "0")
+    with plugged_in(world, path) as (program, _):
         world.one.supervisor.release()
         world.guests["a"].send(frame(B, A))          # with nobody there at all
         assert eventually(world.guests["b"].frames) == [frame(B, A)]
