@@ -38,6 +38,10 @@ class DaemonError(VswitchError):
     exit_code = 3
 
 
+class NotRunningError(DaemonError):
+    """No vswitchd runs, and nothing that it would look after is up."""
+
+
 class PartlyAppliedError(VswitchError):
     """The request was accepted and not all of it could be done, nor undone."""
 

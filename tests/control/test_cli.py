@@ -114,7 +114,7 @@ def test_qemu_and_libvirt_name_the_same_tap_and_address(vswitch, file):
 def test_qemu_of_nobody_is_a_usage_error(vswitch):
     code, out, err = vswitch("qemu", "vm9", "-f", ROOT / "topologies/single-host-dmz.yaml")
     assert (code, out) == (2, "")
-    assert "`vm9` is neither a guest nor a guest's port" in err
+    assert "`vm9` is not a guest or a guest's port" in err
     assert vswitch("qemu", "vm1", "-f", ROOT / "topologies/single-host-dmz.yaml")[0] == 0
 
 
@@ -142,11 +142,30 @@ def test_completion_knows_the_program(vswitch, shell):
     assert "_VSWITCH_COMPLETE" in out
 
 
-@pytest.mark.parametrize("words", [("show", "ports"), ("show", "fdb"), ("show", "drops"), ("show", "switches"), ("ls",)])
+@pytest.mark.parametrize("words", [("show", "ports"), ("show", "fdb"), ("show", "drops"), ("show", "switches")])
 def test_reads_without_a_daemon_end_with_3(vswitch, words):
     code, out, err = vswitch(*words)
     assert (code, out) == (3, "")
     assert "vswitch up" in err
+
+
+def test_without_a_daemon_ls_says_that_nothing_is_up(vswitch, tmp_path):
+    code, out, _ = vswitch("ls")
+    assert (code, out) == (0, "nothing is up\n")
+    assert json.loads(vswitch("ls", "-o", "json")[1]) == {"topologies": [], "foreign": []}
+    record = tmp_path / "run" / "state" / "flat.json"      # the control: a vswitchd died while something was up
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    code, out, err = vswitch("ls")
+    assert (code, out) == (3, "")
+    assert "although flat is up" in err
+
+
+@pytest.mark.parametrize(("word", "meant"), [("dwon", "down"), ("sohw", "show"), ("upp", "up"), ("validat", "validate")])
+def test_a_misspelt_word_names_the_closest_one(vswitch, word, meant):
+    code, out, err = vswitch(word)
+    assert (code, out) == (2, "")
+    assert re.search(rf"did you mean\W+{meant}\b", err, re.IGNORECASE)
 
 
 def test_version_needs_no_daemon(vswitch):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vswitch import cli
-from vswitch.cli import _daemon, main, vhost_user
+from vswitch.cli import _named, main, vhost_user
 
 ROOT = Path(__file__).resolve().parents[2]
 # VHostUserBackendType of QEMU's docs/interop/vhost-user.json.
@@ -110,10 +110,10 @@ class Asked:
     (["tap"], "`tap` is a port of t1 and of t2; say which with --topology"),
     (["tap", "-t", "t2"], "port tap says `attach: tap`; a program is for `attach: vhost_user`"),
     (["qemus"], "port qemus says `listen: qemu`"),
-    (["shared", "-t", "t2"], "there is no port `shared`; there is none"),
+    (["shared", "-t", "t2"], "there is no port `shared`; there are none here"),
 ])
 def test_ports_that_take_no_program(said, monkeypatch, words, wanted):
-    monkeypatch.setattr(_daemon, "client", Asked)
+    monkeypatch.setattr(_named, "client", Asked)
     code, _, err = said("--socket-path", "/nowhere/x", "--port", *words)
     assert code == 2 and wanted in err
     code, _, err = said("--socket-path", "/nowhere/x", "--port", "shared")     # the control: it is one, and nobody is there
@@ -122,4 +122,4 @@ def test_ports_that_take_no_program(said, monkeypatch, words, wanted):
 
 def test_no_vswitchd_to_ask(said):
     code, _, err = said("--port", "a.eth0", "--socket-path", "/nowhere/x")
-    assert code == 3 and "no vswitchd answers" in err
+    assert code == 3 and "no vswitchd runs" in err

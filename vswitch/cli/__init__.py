@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
 import sys
@@ -22,8 +23,11 @@ class Words(click.RichGroup):
 
     def get_command(self, context: click.Context, word: str) -> click.Command | None:
         word = ALIASES.get(word, word)
-        if word not in self.list_commands(context):
-            return None
+        known = self.list_commands(context)
+        if word not in known:
+            close = difflib.get_close_matches(word, [*known, *ALIASES], n=1)
+            context.fail(f"No such command `{word}`; " + (f"did you mean `{close[0]}`?" if close
+                                                          else "`vswitch --help` lists them"))
         command: click.Command = importlib.import_module(f"vswitch.cli.{word}").command
         return command
 

@@ -1,20 +1,15 @@
-"""How commands reach vswitchd, and what they print of the steps it did."""
+"""Options of the commands that change something, and what they print of the steps that vswitchd did."""
 
 from __future__ import annotations
 
 import getpass
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from vswitch.cli._output import print_json
-from vswitch.cli._run_dir import run_dir
-from vswitch.daemon.client import Client
-from vswitch.errors import UsageError
-from vswitch.topology import load
 
 LAB_MODES = ("namespaces", "qemu")
 
@@ -32,36 +27,15 @@ lab_option: Callable[[Any], Any] = click.option(
 force_option: Callable[[Any], Any] = click.option(
     "--force", is_flag=True, help="Do what is refused otherwise: take an adapter that carries a host address, "
                                   "unplug guests that are running.")
+take_over_option: Callable[[Any], Any] = click.option(
+    "--take-over", is_flag=True, help="Take adapters that carry host addresses; the addresses and their routes move to a host "
+                                      "port. `up` then needs a confirmation, see its --confirm.")
 unplug_option: Callable[[Any], Any] = click.option("--force", is_flag=True, help="Unplug guests that are running.")
-topology_option: Callable[[Any], Any] = click.option("-t", "--topology", help="Only what belongs to this topology.")
 
 
 def asker() -> str:
     """Who asks: the owner of TAPs for which the topology names none."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
-def client() -> Client:
-    return Client(run_dir())
-
-
-def name_of(word: str) -> str:
-    """The topology that `word` means: its name, or its file."""
-    if Path(word).suffix in (".yaml", ".yml") or "/" in word:
-        if not Path(word).exists():
-            raise UsageError(f"{word}: no such file; name the topology itself, or its file")
-        return load(word).name
-    return word
-
-
-def name_of_unconfirmed(word: str | None) -> str:
-    """The topology that `word` means, or the only one that waits for its confirmation."""
-    if word is not None:
-        return name_of(word)
-    waiting = [row["name"] for row in client().topologies() if row["unconfirmed"]]
-    if len(waiting) != 1:
-        raise UsageError(f"name the topology: {' or '.join(waiting)}" if waiting else "no change waits for its confirmation")
-    return str(waiting[0])
 
 
 def print_steps(answer: dict[str, Any], output: str, nothing: str) -> None:

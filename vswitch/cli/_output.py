@@ -7,6 +7,7 @@ A table on a terminal is coloured and fits the window; on a pipe it is plain col
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -14,33 +15,51 @@ from typing import Any
 import rich_click as click
 
 WIDE = 10_000                      # columns of a pipe: never fold, never cut
+GAP = 2                            # blanks between two columns
+FOLDED_MIN = 24                    # characters of prose in a line of a folded cell
 
-output_option: Callable[[Any], Any] = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="How to print the result.",
-)
+def _output_option(*forms: str) -> Callable[[Any], Any]:
+    return click.option("-o", "--output", type=click.Choice(forms), default="table", show_default=True,
+                        help="How to print the result.")
+
+
+output_option = _output_option("table", "json")
 """Adds `output: str` ("table" or "json") to a command that reads something."""
+wide_output_option = _output_option("table", "wide", "json")
+"""The same for a command whose table has columns that a narrow terminal has no room for; "wide" prints them all."""
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows below upper-case column heads; numbers to the right, None is `-`; an empty `title` prints none."""
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, optional: Sequence[str] = (),
+                folding: Sequence[str] = ()) -> None:
+    """Print rows below upper-case column heads; numbers to the right, None is `-`; an empty `title` prints none.
+
+    On a terminal that is too narrow the `optional` columns are left out, the first one first, and cells of the columns in
+    `folding` (by default the last one) go on below.  Names and addresses are never cut: a line that is still too long wraps.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    cells = [list(row) for row in rows]
+    cells = [["-" if value is None else value for value in row] for row in rows]
+    widths = {column: max((len(str(row[index])) for row in cells), default=0) for index, column in enumerate(columns)}
+    widths = {column: max(width, len(column)) for column, width in widths.items()}
+    folding = folding or columns[-1:]
+    shown = list(columns)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+    for column in optional:
+        if sum(widths[name] + GAP for name in shown) - GAP > width:
+            shown.remove(column)
+    least = sum((min(widths[name], FOLDED_MIN) if name in folding else widths[name]) + GAP for name in shown)
+    console = Console(width=max(width, least), height=1, highlight=False)
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for index, column in enumerate(columns):
-        values = [row[index] for row in cells if row[index] is not None]
+        values = [row[index] for row in cells if row[index] != "-"]
         numeric = bool(values) and all(isinstance(value, int | float) for value in values)
-        table.add_column(column.upper(), justify="right" if numeric else "left", no_wrap=not console.is_terminal)
+        if column in shown:
+            table.add_column(column.upper(), justify="right" if numeric else "left", overflow="fold",
+                             no_wrap=not console.is_terminal or column not in folding)
     for row in cells:
-        table.add_row(*(Text("-" if value is None else str(value)) for value in row))
+        table.add_row(*(Text(str(value)) for column, value in zip(columns, row, strict=True) if column in shown))
     with console.capture() as captured:
         console.print(table)
     # Plain columns would otherwise be padded with blanks up to the last column's width.

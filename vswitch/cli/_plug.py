@@ -1,13 +1,11 @@
-"""Which guest ports a word means, and their addresses: for the commands that print what plugs a guest in."""
+"""The address of a guest's port, for the commands that print what plugs a guest in."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from vswitch.errors import UsageError
 from vswitch.topology.mac import derived_mac
-from vswitch.topology.mistakes import did_you_mean
 from vswitch.topology.model import Port, Topology
 
 MACHINE_ID = Path("/etc/machine-id")
@@ -19,19 +17,6 @@ def host_seed() -> str:
         return MACHINE_ID.read_text().strip()
     except OSError:
         return ""
-
-
-def ports_named(topology: Topology, word: str | None) -> list[Port]:
-    """The guest ports that `word` means: those of a guest, or the one `guest.nic`; all without a word."""
-    if word is None:
-        return [port for port in topology.ports.values() if port.role == "guest"]
-    if word in topology.guests:
-        return [topology.ports[name] for name in topology.guests[word].ports]
-    port = topology.ports.get(word)
-    if port is not None and port.role == "guest":
-        return [port]
-    known = [*topology.guests, *(name for guest in topology.guests.values() for name in guest.ports)]
-    raise UsageError(f"`{word}` is neither a guest nor a guest's port of {topology.name}; {did_you_mean(word, known)}")
 
 
 def mac_of(topology: Topology, port: Port) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import rich_click as click
 
-from vswitch.cli._daemon import client, name_of, print_steps
+from vswitch.cli._daemon import print_steps
+from vswitch.cli._named import client, name_up, port_named, topology_named
 from vswitch.cli._output import output_option, say
 
 
 @click.command("attach", short_help="Plug a running guest into a port.")
 @click.argument("topology", metavar="NAME|FILE")
-@click.argument("port", metavar="GUEST.NIC")
+@click.argument("port", metavar="PORT|GUEST")
 @click.option("--tap", required=True, metavar="INTERFACE", help="The TAP that the running guest has opened.")
 @output_option
 def command(topology: str, port: str, tap: str, output: str) -> None:
@@ -18,7 +19,8 @@ def command(topology: str, port: str, tap: str, output: str) -> None:
 
     The TAP is adopted, not owned: `down` gives it back and never deletes it.  Naming the port's own TAP again ends it.
     """
-    name = name_of(topology)
+    name = str(name_up(topology))
+    port = port_named(topology_named(name), port).name
     answer = client().attach(name, port, tap)
     print_steps(answer, output, f"{port} uses {tap} already; nothing changes")
     if any(step["step"] == "tap_adopt" for step in answer["steps"]):

@@ -1,16 +1,16 @@
-"""`vswitch confirm`: keep a change that would be taken back otherwise."""
+"""`vswitch confirm`: keep a change that would be undone otherwise."""
 
 from __future__ import annotations
 
 import rich_click as click
 
-from vswitch.cli._daemon import client, name_of_unconfirmed
+from vswitch.cli._named import client, name_of_unconfirmed, topology_argument
 
 
-@click.command("confirm", short_help="Keep a change that is taken back otherwise.")
-@click.argument("topology", metavar="[NAME|FILE]", required=False)
+@click.command("confirm", short_help="Keep a change that is undone otherwise.")
+@topology_argument
 def command(topology: str | None) -> None:
-    """Say that the last `vswitch up --confirm` or `--take-over` is right; without NAME, of the topology that waits for it."""
+    """Keep the last `vswitch up --confirm` or `--take-over`; without NAME, of the only topology that waits for it."""
     name = name_of_unconfirmed(topology)
     client().confirm(name)
-    click.echo(f"{name} stays as it is")
+    click.echo(f"{name}: change confirmed")

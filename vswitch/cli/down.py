@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import rich_click as click
 
-from vswitch.cli._daemon import client, name_of, print_steps, unplug_option
-from vswitch.cli._file import find_file
+from vswitch.cli._daemon import print_steps, unplug_option
+from vswitch.cli._named import client, find_file, is_file, name_of, names_up, topology_argument, unknown_topology
 from vswitch.cli._output import output_option
 from vswitch.cli._run_dir import run_dir
 from vswitch.lab import Lab, labs
 
 
 @click.command("down", short_help="Remove what belongs to a topology.")
-@click.argument("topology", metavar="[NAME|FILE]", required=False)
+@topology_argument
 @unplug_option
 @output_option
 def command(topology: str | None, force: bool, output: str) -> None:
@@ -26,7 +26,10 @@ def command(topology: str | None, force: bool, output: str) -> None:
         lab.stop()
     daemon = client()
     daemon.ensure_daemon()
+    was_up = lab is not None or name in names_up()
     answer = daemon.down(name, force)
     if lab is not None:
         lab.remove()
-    print_steps(answer, output, f"nothing of {name} is here")
+    if not (answer["steps"] or was_up or topology is None or is_file(topology)):
+        raise unknown_topology(name)   # a name that is misspelt; what a file says may be down already
+    print_steps(answer, output, f"{name} is not up; nothing to remove")

@@ -6,14 +6,16 @@ import sys
 
 import rich_click as click
 
+from vswitch.cli._named import name_of
 from vswitch.cli._run_dir import run_dir
 from vswitch.errors import LabError, UsageError
 from vswitch.lab import Lab, labs
+from vswitch.topology.mistakes import did_you_mean
 
 
 @click.command("exec", short_help="Run a command in a lab guest or station.",
                context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("-t", "--topology", help="The lab, when several have a machine of this name.")
+@click.option("-t", "--topology", metavar="NAME|FILE", help="The lab, when several have a machine of this name.")
 @click.argument("name")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(topology: str | None, name: str, words: tuple[str, ...]) -> None:
@@ -30,7 +32,7 @@ def command(topology: str | None, name: str, words: tuple[str, ...]) -> None:
 def _lab_with(name: str, topology: str | None) -> Lab:
     """The lab that is named, else the only one that has a machine `name`."""
     if topology:
-        return Lab.load(topology, run_dir())
+        return Lab.load(name_of(topology), run_dir())
     running = [Lab.load(lab, run_dir()) for lab in labs(run_dir())]
     if not running:
         raise LabError("no lab is up; start one with `vswitch up FILE --lab`")
@@ -40,5 +42,6 @@ def _lab_with(name: str, topology: str | None) -> Lab:
         raise UsageError(f"several labs have `{name}` ({names}); say which with --topology")
     if not found and len(running) > 1:
         names = ", ".join(lab.record.topology for lab in running)
-        raise UsageError(f"no lab has `{name}` (up are {names}); name one with --topology to see what it has")
+        known = [machine for lab in running for machine in lab.record.machines]
+        raise UsageError(f"no lab has `{name}` (up are {names}); {did_you_mean(name, known)}")
     return found[0] if found else running[0]       # the one that lacks it says what it has

@@ -9,28 +9,27 @@ from xml.sax.saxutils import quoteattr
 
 import rich_click as click
 
-from vswitch.cli._file import file_option, find_file
+from vswitch.cli._named import of_topology_option, ports_named, topology_with
 from vswitch.cli._output import output_option, print_json
-from vswitch.cli._plug import as_json, mac_of, ports_named
-from vswitch.topology import load
+from vswitch.cli._plug import as_json, mac_of
 from vswitch.topology.model import Port, Socket, Topology
 
 
 @click.command("libvirt", short_help="Print libvirt XML for a port or a guest.")
 @click.argument("name", metavar="[PORT|GUEST]", required=False)
-@file_option
+@of_topology_option
 @output_option
-def command(name: str | None, file: str | None, output: str) -> None:
+def command(name: str | None, topology: str | None, output: str) -> None:
     """Print the <interface> of a port (`guest.nic`), of all nics of a guest, or of every guest."""
-    topology = load(find_file(file))
-    ports = ports_named(topology, name)
+    declared = topology_with(name, topology)
+    ports = ports_named(declared, name)
     if output == "json":
-        print_json([as_json(topology, port, xml=libvirt_xml(topology, port)) for port in ports])
+        print_json([as_json(declared, port, xml=libvirt_xml(declared, port)) for port in ports])
         return
     for port in ports:
         if len(ports) > 1:
             click.echo(f"<!-- {port.name} -->")
-        click.echo(libvirt_xml(topology, port))
+        click.echo(libvirt_xml(declared, port))
 
 
 def libvirt_xml(topology: Topology, port: Port) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import rich_click as click
 
-from vswitch.cli._daemon import client
+from vswitch.cli._named import client
 from vswitch.cli._output import output_option, print_json, print_table
+from vswitch.errors import NotRunningError
 
 
 @click.command("ls", short_help="List what is up, and what is foreign.")
 @output_option
 def command(output: str) -> None:
     """List topologies with their switches and guests, and interfaces that are not ours although they look so."""
-    topologies, foreign = client().topologies(), client().foreign()
+    try:
+        topologies, foreign = client().topologies(), client().foreign()
+    except NotRunningError:
+        topologies, foreign = [], []
     if output == "json":
         print_json({"topologies": topologies, "foreign": foreign})
         return
@@ -23,7 +27,7 @@ def command(output: str) -> None:
             [row["name"], row["state"], row["lab"], ", ".join(row["switches"]),
              ", ".join(guest if state == "up" else f"{guest} ({state})" for guest, state in row["guests"].items()),
              f"{row['ports_up']}/{row['ports']}", row["file"]]
-            for row in topologies])
+            for row in topologies], folding=("switches", "guests", "file"))
     if foreign:
         click.echo()
         print_table("", ["foreign", "namespace", "kind", "why it is shown"], [

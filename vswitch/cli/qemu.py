@@ -9,31 +9,30 @@ import re
 
 import rich_click as click
 
-from vswitch.cli._file import file_option, find_file
+from vswitch.cli._named import of_topology_option, ports_named, topology_with
 from vswitch.cli._output import output_option, print_json
-from vswitch.cli._plug import as_json, mac_of, ports_named
-from vswitch.topology import load
+from vswitch.cli._plug import as_json, mac_of
 from vswitch.topology.model import Port, Socket, Topology
 
 
 @click.command("qemu", short_help="Print QEMU arguments for a port or a guest.")
 @click.argument("name", metavar="[PORT|GUEST]", required=False)
-@file_option
+@of_topology_option
 @output_option
-def command(name: str | None, file: str | None, output: str) -> None:
+def command(name: str | None, topology: str | None, output: str) -> None:
     """Print the QEMU arguments of a port (`guest.nic`), of all nics of a guest, or of every guest."""
-    topology = load(find_file(file))
-    ports = ports_named(topology, name)
+    declared = topology_with(name, topology)
+    ports = ports_named(declared, name)
     if output == "json":
-        print_json([as_json(topology, port, arguments=qemu_arguments(topology, port),
-                            shared_memory=shared_memory(topology, str(port.guest)) if port.socket else []) for port in ports])
+        print_json([as_json(declared, port, arguments=qemu_arguments(declared, port),
+                            shared_memory=shared_memory(declared, str(port.guest)) if port.socket else []) for port in ports])
         return
     for guest in dict.fromkeys(port.guest for port in ports):
         if name is None:
             click.echo(f"# {guest}")
-        pairs = _in_pairs(shared_memory(topology, str(guest)))
-        pairs += [pair for port in ports if port.guest == guest for pair in _in_pairs(qemu_arguments(topology, port))]
-        socket = topology.guests[str(guest)].qmp
+        pairs = _in_pairs(shared_memory(declared, str(guest)))
+        pairs += [pair for port in ports if port.guest == guest for pair in _in_pairs(qemu_arguments(declared, port))]
+        socket = declared.guests[str(guest)].qmp
         if socket and name in (None, guest):
             pairs.append(f"-qmp unix:{socket},server=on,wait=off")
         click.echo(" \\\n".join(pairs))

@@ -7,11 +7,13 @@ from typing import Any
 
 import rich_click as click
 
-from vswitch.cli._daemon import client, topology_option
-from vswitch.cli._output import output_option, print_json, print_table, say
+from vswitch.cli._named import client, rows_of, topology_option
+from vswitch.cli._output import output_option, print_json, print_table, say, wide_output_option
 
-PORT_COLUMNS = ("port", "switch", "state", "mac", "rx packets", "rx bytes", "tx packets", "tx bytes", "drops",
+PORT_COLUMNS = ("port", "switch", "vlan", "state", "mac", "rx packets", "tx packets", "drops", "rx bytes", "tx bytes",
                 "interface")
+# What a narrow terminal does without, first one first; `-o wide` prints them all.
+PORT_OPTIONAL = ("rx bytes", "tx bytes", "interface", "tx packets", "rx packets", "switch")
 
 
 @click.group("show", short_help="Show ports, addresses, drops, events or switches.")
@@ -21,17 +23,20 @@ def command() -> None:
 
 @command.command("ports")
 @topology_option
-@output_option
+@wide_output_option
 def ports(topology: str | None, output: str) -> None:
-    """Every port with its state, address and counters; RX entered the switch, TX left it."""
-    rows = client().ports(topology)
+    """Every port with its VLAN, state, address and counters; RX entered the switch, TX left it.
+
+    On a narrow terminal counters, interface and switch are left out; -o wide shows all.
+    """
+    rows = rows_of(client().ports, topology)
     if output == "json":
         print_json(rows)
         return
     _print(rows, PORT_COLUMNS, lambda row: [
-        row["name"], row["switch"], row["state"], row["mac"] or None,
-        row["rx_packets"], row["rx_bytes"], row["tx_packets"], row["tx_bytes"],
-        sum(row["drops"].values()) + row["tx_drops"], row["interface"]])
+        row["name"], row["switch"], row["vlan"], row["state"], row["mac"] or None, row["rx_packets"], row["tx_packets"],
+        sum(row["drops"].values()) + row["tx_drops"], row["rx_bytes"], row["tx_bytes"], row["interface"]],
+           () if output == "wide" else PORT_OPTIONAL)
     for row in rows:
         if row["why"]:
             say(f"{row['name']}: {row['why']}")
@@ -42,7 +47,7 @@ def ports(topology: str | None, output: str) -> None:
 @output_option
 def fdb(topology: str | None, output: str) -> None:
     """Which address lives behind which port; VLAN 0 is the domain of ports without one."""
-    rows = client().fdb(topology)
+    rows = rows_of(client().fdb, topology)
     if output == "json":
         print_json(rows)
         return
@@ -59,11 +64,11 @@ def drops(topology: str | None, output: str) -> None:
 
     `ingress` is the fate of frames received at the port, `egress` are copies that it could not take.
     """
-    rows = client().drops(topology)
+    rows = rows_of(client().drops, topology)
     if output == "json":
         print_json(rows)
     elif not rows:
-        click.echo("nothing was dropped")
+        click.echo("no drops")
     else:
         _print(rows, ("reason", "count", "port", "direction", "what it means"), lambda row: [
             row["reason"], row["count"], row["port"], row["direction"], row["sentence"]])
@@ -77,11 +82,11 @@ def events(topology: str | None, output: str) -> None:
 
     The same thing about the same port is one row with a count.
     """
-    rows = client().events(topology)
+    rows = rows_of(client().events, topology)
     if output == "json":
         print_json(rows)
     elif not rows:
-        click.echo("nothing was noticed")
+        click.echo("no events")
     else:
         _print(rows, ("time", "event", "count", "switch", "what happened"), lambda row: [
             row["time"], row["event"], row["count"], row["switch"], row["text"]])
@@ -92,7 +97,7 @@ def events(topology: str | None, output: str) -> None:
 @output_option
 def switches(topology: str | None, output: str) -> None:
     """Every switch with its data plane's process and how often it was replaced."""
-    rows = client().switches(topology)
+    rows = rows_of(client().switches, topology)
     if output == "json":
         print_json(rows)
         return
@@ -100,8 +105,9 @@ def switches(topology: str | None, output: str) -> None:
         [row["name"], row["topology"], row["state"], row["pid"], row["ports"], row["restarts"]] for row in rows])
 
 
-def _print(rows: list[dict[str, Any]], columns: Sequence[str], cells: Callable[[dict[str, Any]], list[object]]) -> None:
+def _print(rows: list[dict[str, Any]], columns: Sequence[str], cells: Callable[[dict[str, Any]], list[object]],
+           optional: Sequence[str] = ()) -> None:
     """A table; names are unique in a topology, so it comes first where there are several."""
     several = len({row["topology"] for row in rows}) > 1
     print_table("", ["topology", *columns] if several else columns,
-                [[row["topology"], *cells(row)] if several else cells(row) for row in rows])
+                [[row["topology"], *cells(row)] if several else cells(row) for row in rows], optional=optional)

@@ -7,8 +7,8 @@ from typing import Any
 
 import rich_click as click
 
-from vswitch.cli._daemon import LabCommand, asker, client, force_option, lab_option, print_steps
-from vswitch.cli._file import file_argument, find_file
+from vswitch.cli._daemon import LabCommand, asker, force_option, lab_option, print_steps, take_over_option
+from vswitch.cli._named import client, find_file, topology_argument
 from vswitch.cli._output import output_option, say
 from vswitch.cli._run_dir import run_dir
 from vswitch.daemon.client import Client
@@ -19,21 +19,21 @@ from vswitch.topology.model import LabMode
 
 
 @click.command("up", cls=LabCommand, short_help="Make a topology so.")
-@file_argument
+@topology_argument
 @lab_option
 @force_option
-@click.option("--take-over", is_flag=True, help="Take adapters that carry host addresses; the addresses and their routes "
-                                                "move to a host port. Needs a confirmation, see --confirm.")
+@take_over_option
 @click.option("--confirm", "confirm_s", type=click.FloatRange(0, 86400, min_open=True), metavar="SECONDS",
               help="Take it back unless `vswitch confirm` comes within SECONDS; 60 with --take-over.")
 @output_option
-def command(file: str | None, lab: LabMode | None, force: bool, take_over: bool, confirm_s: float | None, output: str) -> None:
+def command(topology: str | None, lab: LabMode | None, force: bool, take_over: bool, confirm_s: float | None,
+            output: str) -> None:
     """Bring FILE up: its switches, its ports and the TAPs that guests plug into.  Nothing else is touched.
 
     What is up already stays as it is; a failure half way is undone.  Starts vswitchd when none runs.
     """
-    path = find_file(file)
-    topology = load(path)              # mistakes are found here, before anything is asked or changed
+    path = find_file(topology)
+    declared = load(path)              # mistakes are found here, before anything is asked or changed
     text = Path(path).read_text()
     daemon = client()
     daemon.ensure_daemon()
@@ -43,11 +43,11 @@ def command(file: str | None, lab: LabMode | None, force: bool, take_over: bool,
         answer = daemon.up(text, str(Path(path).absolute()), force=force, owner=asker(), take_over=take_over,
                            confirm_s=confirm_s)
     else:
-        answer = _up_lab(daemon, topology, text, lab, force)
-    print_steps(answer, output, f"{topology.name} is up already; nothing changes")
+        answer = _up_lab(daemon, declared, text, lab, force)
+    print_steps(answer, output, f"{declared.name} is up already; nothing changes")
     if answer["steps"] and (take_over or confirm_s):
-        say(f"It is taken back unless you confirm it in time: vswitch confirm {topology.name}")
-    if lab is None and any(port.role == "guest" for port in topology.ports.values()):
+        say(f"It is taken back unless you confirm it in time: vswitch confirm {declared.name}")
+    if lab is None and any(port.role == "guest" for port in declared.ports.values()):
         say(f"The guests' ports wait for whoever plugs in; the text to paste: vswitch qemu GUEST -f {path}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from vswitch.cli._file import find_file
+from vswitch.cli._named import find_file
 from vswitch.cli._output import output_option, print_json, say
 from vswitch.errors import TopologyError, UsageError
 from vswitch.topology import Topology, load, resolved_text
@@ -18,7 +18,7 @@ from vswitch.topology import Topology, load, resolved_text
 @click.option("--print", "print_", is_flag=True, help="Print the file with every inherited value written out.")
 @output_option
 def command(files: tuple[str, ...], print_: bool, output: str) -> None:
-    """Check topology FILES and show every mistake at its line and column.
+    """Check topology FILES and show every mistake at its line and column; a NAME means the file from which it was brought up.
 
     Exit code 0 when all are valid, 2 when one is not.
     """

@@ -7,9 +7,9 @@ import platform
 import rich_click as click
 
 from vswitch import __version__
-from vswitch.cli._daemon import client
+from vswitch.cli._named import client
 from vswitch.cli._output import output_option, print_json
-from vswitch.errors import DaemonError
+from vswitch.errors import DaemonError, NotRunningError
 
 
 @click.command("version", short_help="Print versions.")
@@ -18,8 +18,10 @@ def command(output: str) -> None:
     """Print the version of vswitch, of the running vswitchd if there is one, and of what they run on."""
     try:
         daemon = client().version()["version"]
-    except DaemonError:
+    except NotRunningError:
         daemon = None
+    except DaemonError as error:       # it runs, and is not ours to ask, or does not answer
+        daemon = f"unknown: {error}"
     versions = {"vswitch": __version__, "vswitchd": daemon, "python": platform.python_version(),
                 "kernel": platform.release()}
     if output == "json":

@@ -48,7 +48,7 @@ class BackendCommand(click.RichCommand):
 @click.option("--fd", type=click.IntRange(0), metavar="FDNUM", help="The connection to it that is open already.")
 @click.option("--port", metavar="GUEST.NIC|SOCKET", help="The port, or the path of its own socket, which needs no vswitchd "
                                                          "to be asked and so no right to ask it.")
-@click.option("-t", "--topology", help="The topology of the port, when several have one of this name.")
+@click.option("-t", "--topology", metavar="NAME|FILE", help="The topology of the port, when several have one of this name.")
 @click.option("--print-capabilities", is_flag=True, help="Print what this back-end can do, as JSON; ignores everything else.")
 @click.option("--print-description", is_flag=True,
               help="Print the JSON file by which management software finds this program: for "
@@ -105,15 +105,17 @@ def _socket_of(port: str, topology: str | None) -> str:
     if "/" in port:
         return port
     # What is needed to ask vswitchd takes longer to load, and more memory, than all the rest of this program.
-    from vswitch.cli._daemon import client
+    from vswitch.cli._named import client, rows_of
     from vswitch.topology.mistakes import did_you_mean
 
-    rows = client().ports(topology)
-    found = [row for row in rows if row["name"] == port]
+    rows = rows_of(client().ports, topology)
+    found = [row for row in rows if port in (row["name"], row.get("guest"))]
     if not found:
         raise UsageError(f"there is no port `{port}`; {did_you_mean(port, [row['name'] for row in rows if row['socket']])}")
-    if len(found) > 1:
+    if len({row["topology"] for row in found}) > 1:
         raise UsageError(f"`{port}` is a port of {' and of '.join(row['topology'] for row in found)}; say which with --topology")
+    if len(found) > 1:
+        raise UsageError(f"guest `{port}` has {len(found)} ports; name one: {', '.join(row['name'] for row in found)}")
     where = found[0]["socket"]
     if where is None:
         raise UsageError(f"port {port} says `attach: {found[0]['attach']}`; a program is for `attach: vhost_user`")

@@ -1,7 +1,7 @@
 """The API: JSON over HTTP on a UNIX socket that only root and the group `vswitch` may open.
 
     POST /up /plan /down /attach /confirm /rollback
-    GET /topologies /foreign /ports /fdb /drops /events /switches /version /metrics
+    GET /topologies /text /foreign /ports /fdb /drops /events /switches /version /metrics
 
 An error is {"error": CLASS, "message": TEXT} with the class's name from `vswitch.errors`, so that the client raises the
 same one.
@@ -144,6 +144,10 @@ def _add_reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/topologies")
     def topologies() -> list[views.Row]:
         return daemon.topologies()
+
+    @app.get("/text")
+    def text(topology: str) -> dict[str, str]:
+        return {"text": daemon.control.text(topology)}
 
     @app.get("/foreign")
     def foreign() -> list[views.Row]:

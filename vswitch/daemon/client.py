@@ -21,7 +21,7 @@ import httpx
 import vswitch
 from vswitch import errors
 from vswitch.daemon.places import Places
-from vswitch.errors import DaemonError, TopologyError, VswitchError
+from vswitch.errors import DaemonError, NotRunningError, TopologyError, VswitchError
 
 READ_S = 15.0
 APPLY_S = 300.0
@@ -89,6 +89,10 @@ class Client:
 
     def topologies(self) -> Rows:
         return self._rows("topologies", None)
+
+    def text(self, topology: str) -> str:
+        """The text of a topology as it is up."""
+        return str(self._ask("GET", "text", params={"topology": topology}).json()["text"])
 
     def foreign(self) -> Rows:
         """Interfaces that look like ours and are not, and what was left behind."""
@@ -168,11 +172,18 @@ class Client:
         except httpx.TransportError as error:
             if _is_refused(self._places.socket):
                 raise self._not_allowed() from None
-            raise DaemonError(f"no vswitchd answers at {self._places.socket} ({error}); "
-                              "`vswitch up` starts one") from None
+            raise self._nothing_answers(error) from None
         if response.is_error:
             raise _error_of(response)
         return response
+
+    def _nothing_answers(self, error: httpx.TransportError) -> DaemonError:
+        """No vswitchd runs: because nothing is up, or although something is."""
+        left = sorted(path.stem for path in self._places.state.glob("*.json"))
+        if not self._places.socket.exists() and not left:
+            return NotRunningError("nothing is up: no vswitchd runs; `vswitch up FILE` starts one")
+        up = f", although {', '.join(left)} is up" if left else ""
+        return DaemonError(f"no vswitchd answers at {self._places.socket} ({error}){up}; `vswitch up FILE` starts one")
 
     def _not_allowed(self) -> DaemonError:
         return DaemonError(f"not allowed to speak to vswitchd at {self._places.socket}: "

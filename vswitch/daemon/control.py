@@ -46,6 +46,13 @@ class Control:
     def records(self) -> list[Record]:
         return load_records(self._places)
 
+    def text(self, name: str) -> str:
+        """The file's text as `name` was last brought up; the file may have changed since."""
+        record = load_record(self._places, _checked(name))
+        if record is None:
+            raise UsageError(f"{name} is not up; bring it up first: vswitch up FILE")
+        return record.text
+
     def plan(self, text: str, file: str, wish: Wish) -> Done:
         """What `up` would do."""
         record = self._record_of(text, file, wish)
@@ -199,8 +206,9 @@ class Control:
         topology = loads(text, file)
         before = load_record(self._places, topology.name)
         if before is not None and (before.namespace, before.lab) != (wish.namespace, wish.lab):
-            was = f"as a lab of {before.lab}" if before.lab else "on the host itself"
-            raise RefusedError(f"{topology.name} is up {was}; take it down first: vswitch down {topology.name}")
+            was, change = (f"as a lab of {before.lab}", f"--lab={before.lab}") if before.lab else ("on the host itself", "")
+            raise RefusedError(f"{topology.name} is up {was}; to change it there: vswitch up {file} {change}".rstrip()
+                               + f"; or take it down first: vswitch down {topology.name}")
         attached = {port: tap for port, tap in (before.attached if before else {}).items() if port in topology.ports}
         return Record(topology.name, text, file, wish.namespace, wish.lab, wish.force, wish.take_over, wish.owner,
                       attached)

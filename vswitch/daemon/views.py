@@ -16,6 +16,7 @@ from dataplane.messages import PORTS_MAX
 from dataplane.reasons import SENTENCES
 from vswitch.daemon.plane import Plane
 from vswitch.errors import DataplaneError
+from vswitch.plan.vlan_words import vlan_words
 
 Row = dict[str, Any]
 MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -41,6 +42,7 @@ def _port(plane: Plane, config: Row, said: Row) -> Row:
         "switch": plane.config["name"],
         "attach": config["attach"],
         "driver": config["driver"],
+        "vlan": vlan_words(config["vlan"]),
         "state": _state(config, said),
         "why": _sentence(said.get("why")),
         "mac": mac if MAC.fullmatch(mac) else config["mac"],

@@ -52,6 +52,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean `{close[0]}`?"
     if not choices:
-        return "there is none"
+        return "there are none here"
     shown = ", ".join(f"`{choice}`" for choice in choices[:16])
     return f"expected {'one of ' if len(choices) > 1 else ''}{shown}" + (", ..." if len(choices) > 16 else "")
