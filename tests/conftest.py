@@ -25,7 +25,10 @@ def lacks_qemu() -> str:
     return lacks_namespaces()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long = [item for item in items if item.get_closest_marker("long") and "VSWITCH_LONG" not in os.environ]
+    config.hook.pytest_deselected(items=long)      # `make test-long` is another ring: here they are not skipped, they are not
+    items[:] = [item for item in items if item not in long]
     for marker, reason in (("netns", lacks_namespaces()), ("qemu", lacks_qemu()), ("ovs", lacks_ovs())):
         for item in items:
             if reason and item.get_closest_marker(marker):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from vswitch.errors import ExpectationError, LabError, UsageError
+from vswitch.errors import ExpectationError, LabError
 
 TOPOLOGY = Path("topologies/single-host-dmz.yaml")
 NAME = "single-host-dmz"
@@ -43,9 +43,7 @@ def command(guests: str) -> None:
     """
     if os.geteuid():
         raise LabError("the demo makes network namespaces, which only root may; try again with sudo")
-    place = TOPOLOGY if TOPOLOGY.exists() else Path(__file__).parents[2] / TOPOLOGY
-    if not place.exists():
-        raise UsageError(f"{TOPOLOGY} is not here; run the demo in the project's directory")
+    place = TOPOLOGY if TOPOLOGY.exists() else Path(__file__).parent / "templates" / TOPOLOGY.name
     if _namespaces():
         raise LabError(f"a lab of {NAME} is up already ({', '.join(_namespaces())}); end it: vswitch down {NAME}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))     # clean up then, too

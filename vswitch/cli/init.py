@@ -1,4 +1,7 @@
-"""`vswitch init`: a commented topology to start from.  The templates are the shipped topologies themselves."""
+"""`vswitch init`: a commented topology to start from.
+
+The templates are the files of topologies/ themselves: in a checkout `templates` is a link to them, and a wheel has them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from vswitch.errors import RefusedError, UsageError
 from vswitch.topology.scalars import NAME
 
 TEMPLATES = Path(__file__).parent / "templates"
-WORDS = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
+SHORT = {"dmz": "single-host-dmz", "flat": "two-guests", "isolated": "isolated-guests", "zones": "three-zones"}
+WORDS = sorted({*SHORT, *(path.stem for path in TEMPLATES.glob("*.yaml"))})
 
 
 @click.command("init", short_help="Write a commented topology to start from.")
@@ -26,7 +30,7 @@ def command(file: str | None, template: str) -> None:
     target = Path(file or f"{template}.yaml")
     if not re.fullmatch(NAME, target.stem):
         raise UsageError(f"`{target.stem}` would be the topology's name; expected letters, digits, `-` and `_`")
-    text = (TEMPLATES / f"{template}.yaml").read_text()
+    text = (TEMPLATES / f"{SHORT.get(template, template)}.yaml").read_text()
     wanted = {target: _renamed(text, target)}
     for rules in re.findall(r"nftables: ([\w.-]+)", text):
         wanted[target.parent / rules] = (TEMPLATES / rules).read_text()
