@@ -59,6 +59,16 @@ def test_what_init_writes_is_valid_and_never_overwritten(vswitch, template):
     assert Path(f"{template}.yaml").read_text() == before
 
 
+def test_init_shares_the_rules_that_lie_there_and_replaces_none(vswitch):
+    assert vswitch("init", "dmz.yaml", "-t", "dmz")[0] == 0
+    assert vswitch("init", "dmz2.yaml", "-t", "dmz")[0] == 0
+    assert Path("dmz2.yaml").exists()
+    Path("vm1.nft").write_text("# mine\n")
+    code, _, err = vswitch("init", "dmz3.yaml", "-t", "dmz")
+    assert code == 1 and "vm1.nft" in err and "another directory" in err
+    assert Path("vm1.nft").read_text() == "# mine\n" and not Path("dmz3.yaml").exists()
+
+
 def test_validate_names_the_place_and_the_cure(vswitch):
     Path("lab.yaml").write_text("schema: vswitch/v1\nname: lab\nswitches:\n  a: {}\nguests:\n  g: {switch: a, vlan: 4095}\n")
     code, out, err = vswitch("validate", "lab.yaml")

@@ -12,7 +12,8 @@ from vswitch.cli.show import PORT_COLUMNS, PORT_OPTIONAL
 
 MAC = "02:f1:55:aa:bb:cc"
 LONG = "webserver-in-the-dmz.outside"
-ROW = [LONG, "vswitch1", "trunk 10,20-29 native 10", "no-carrier", MAC, 12345678, 23456789, 345, 99999999, 888888888, "webse-outside"]
+ROW = [LONG, "vswitch1", "trunk 10,20-29 native 10", "no-carrier", MAC, 12345678, 23456789, 345, 99999999, 888888888,
+       "webse-outside"]
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ OTHERS = {
     "a gateway that is no neighbour": (GOOD.replace("[10.0.0.1/24]", "[10.0.0.1/24], routes: {default: 10.9.9.9}"), "10.9.9.9",
                                        "is in no network of this port"),
     "an interface twice": (GOOD.replace("mgmt:", "eth1:"), "eth1: {switch", "is that of `wan` too"),
-    "a long TAP name": (GOOD.replace("  b:", "  a-guest-of-many:"), "a-guest-of-many",
+    "a long TAP name": (GOOD.replace("{portgroup: dmz}", "{portgroup: dmz, tap: a-guest-of-many-eth0}"), "tap: a-guest",
                         "`a-guest-of-many-eth0` has 20 characters"),
     "owner and group": (GOOD.replace("{portgroup: dmz}", "{portgroup: dmz, tap: {owner: kvm, group: kvm}}"), "group: kvm",
                         "expected one of the two"),

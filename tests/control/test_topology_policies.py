@@ -77,7 +77,7 @@ def test_what_is_written_is_sent(written, key, sent):
     ("from: [a, u]", "from: [a, x]", "[a, x]", "`x` is neither port, guest nor port group"),
     ("from: [a, u]", "from: [g, c]", "[g, c]", "`c.eth0` is on `s2`, and `b.eth0` on `s1`"),
     ("from: [a, u]", "from: [a, b]", "[a, b]", "`b.eth0` is mirrored to itself"),
-    ("to: b.eth0", "to: b", "b}}", "unknown port `b`; expected one of `a.eth0`, `b.eth0`"),
+    ("to: b.eth0", "to: d", "d}}", "unknown port `d`; expected one of `a`, `a.eth0`, `b`, `b.eth0`"),
     ("from: [a, u], ", "", "watch", "the key `from` is missing"),
     ("to: b.eth0", "to: b.eth0, vlans: [4095]", "4095", "4095 is reserved"),
     ("to: b.eth0", "to: b.eth0, direction: inwards", "inwards", "`inwards` is no `direction`"),

@@ -34,9 +34,11 @@ def command(file: str | None, template: str) -> None:
     wanted = {target: _renamed(text, target)}
     for rules in re.findall(r"nftables: ([\w.-]+)", text):
         wanted[target.parent / rules] = (TEMPLATES / rules).read_text()
+    wanted = {path: content for path, content in wanted.items() if path == target or not _has(path, content)}
     present = [str(path) for path in wanted if path.exists()]
     if present:
-        raise RefusedError(f"{', '.join(present)}: nothing that exists is overwritten; choose another FILE")
+        cure = "choose another FILE" if target.exists() else "write FILE into another directory"
+        raise RefusedError(f"{', '.join(present)}: nothing that exists is overwritten; {cure}")
     for path, content in wanted.items():
         try:
             with path.open("x") as stream:
@@ -45,6 +47,14 @@ def command(file: str | None, template: str) -> None:
             raise UsageError(f"{path}: {error.strerror}") from None
         say(f"wrote {path}")
     say(f"next: vswitch validate {target}")
+
+
+def _has(path: Path, content: str) -> bool:
+    """Whether a file with just this content is there: rules that another topology of this directory uses too."""
+    try:
+        return path.read_text() == content
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _renamed(text: str, target: Path) -> str:

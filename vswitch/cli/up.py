@@ -15,6 +15,7 @@ from vswitch.daemon.client import Client
 from vswitch.errors import UsageError, VswitchError
 from vswitch.lab import Lab, labs
 from vswitch.topology import Topology, load
+from vswitch.topology.advice import advice
 from vswitch.topology.model import LabMode
 
 
@@ -34,6 +35,8 @@ def command(topology: str | None, lab: LabMode | None, force: bool, take_over: b
     """
     path = find_file(topology)
     declared = load(path)              # mistakes are found here, before anything is asked or changed
+    for sentence in advice(declared):
+        say(f"note: {sentence}")
     text = Path(path).read_text()
     daemon = client()
     daemon.ensure_daemon()

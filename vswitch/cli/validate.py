@@ -11,6 +11,7 @@ from vswitch.cli._named import find_file
 from vswitch.cli._output import output_option, print_json, say
 from vswitch.errors import TopologyError, UsageError
 from vswitch.topology import Topology, load, resolved_text
+from vswitch.topology.advice import advice
 
 
 @click.command("validate", short_help="Check topology files.")
@@ -27,7 +28,8 @@ def command(files: tuple[str, ...], print_: bool, output: str) -> None:
     results = [_check(file) for file in files or (find_file(None),)]
     if output == "json":
         print_json([{"file": file, "topology": topology.name if topology else None, "valid": topology is not None,
-                     "mistakes": mistakes} for file, topology, mistakes in results])
+                     "mistakes": mistakes, "notes": advice(topology) if topology else []}
+                    for file, topology, mistakes in results])
     for file, topology, mistakes in results:
         if topology is None:
             say("\n".join(mistakes))
@@ -35,6 +37,8 @@ def command(files: tuple[str, ...], print_: bool, output: str) -> None:
             click.echo(resolved_text(topology), nl=False)
         elif output == "table":
             click.echo(f"{file}: valid: {_summary(topology)}")
+        for sentence in advice(topology) if topology else ():
+            say(f"note: {sentence}")
     if not all(topology for _, topology, _ in results):
         sys.exit(TopologyError.exit_code)
 

@@ -75,7 +75,8 @@ def disable_ipv6(name: str, is_disabled: bool) -> None:
     except FileNotFoundError:
         return                                       # a kernel without IPv6
     except OSError as error:
-        raise HostError(f"cannot write {path}: {error.strerror}") from error
+        cure = "; a container needs it writable: run it with --privileged, or mount -o remount,rw /proc/sys"
+        raise HostError(f"cannot write {path}: {error.strerror}{cure if error.errno == errno.EROFS else ''}") from error
 
 
 def ipv6_is_disabled(name: str) -> bool:

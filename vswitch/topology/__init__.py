@@ -42,6 +42,7 @@ def json_schema() -> dict[str, Any]:
     from vswitch.topology.vocabulary import TopologyKeys
 
     schema = TopologyKeys.model_json_schema(by_alias=True)
+    schema["patternProperties"] = {"^x-": {}}      # keys of the author's own, a place for anchors
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "vswitch topology"}
 
 

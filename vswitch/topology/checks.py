@@ -173,5 +173,6 @@ def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:
         return
     shown = " and ".join(f"VLAN {vid} of `{switch}`" if vid else f"`{switch}`" for switch, vid in distinct[:3])
     shown += " and ..." if len(distinct) > 3 else ""
-    mistakes.add(("guests", name), f"`{name}` has nics in {len(distinct)} broadcast domains ({shown})",
+    what = f"the nic of `{name}` is in" if len(nics) == 1 else f"`{name}` has nics in"
+    mistakes.add(("guests", name), f"{what} {len(distinct)} broadcast domains ({shown})",
                  "write `role: multihomed`, `firewall`, `router` or `bridge` if it is meant to join them", at_key=True)

@@ -22,9 +22,8 @@ def mirrors(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> dict
     ports = {draft.name: draft for draft in drafts}
     for name, mirror in keys.mirrors.items():
         path: Path = ("mirrors", name)
-        to = ports.get(mirror.destination)
+        to = _destination(mirror.destination, ports, (*path, "to"), mistakes)
         if to is None:
-            mistakes.add((*path, "to"), f"unknown port `{mirror.destination}`", did_you_mean(mirror.destination, ports))
             continue
         if len(found.get(to.switch, ())) == MIRRORS_MAX:
             mistakes.add(path, f"switch `{to.switch}` has more than {MIRRORS_MAX} mirrors",
@@ -42,6 +41,19 @@ def _words(keys: TopologyKeys, drafts: list[Draft]) -> dict[str, list[Draft]]:
     words |= {copy: [draft for draft in drafts if draft.guest == copy]
               for name, guest in keys.guests.items() for copy in copies(name, guest)}
     return words | {draft.name: [draft] for draft in drafts}
+
+
+def _destination(word: str, ports: dict[str, Draft], path: Path, mistakes: Mistakes) -> Draft | None:
+    """The port that `to` means: one by its name, or the only one of a guest."""
+    nics = [draft for draft in ports.values() if draft.guest == word]
+    if word not in ports and len(nics) > 1:
+        mistakes.add(path, f"guest `{word}` has {len(nics)} ports", f"name one: {', '.join(draft.name for draft in nics)}")
+        return None
+    found = ports.get(word) or (nics[0] if nics else None)
+    if found is None:
+        guests = [draft.guest for draft in ports.values() if draft.guest]
+        mistakes.add(path, f"unknown port `{word}`", did_you_mean(word, [*ports, *guests]))
+    return found
 
 
 def _sources(mirror: MirrorKeys, path: Path, words: dict[str, list[Draft]], to: Draft, mistakes: Mistakes) -> Iterable[str]:

@@ -19,13 +19,19 @@ class Mistakes:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self._paths: set[Path] = set()
         self._found: dict[tuple[int, int, str], None] = {}     # an ordered set; one text is said once
+
+    def has(self, path: Path) -> bool:
+        """Whether a mistake at just this path is noted: a second one would be about the same thing."""
+        return path in self._paths
 
     def __len__(self) -> int:
         return len(self._found)
 
     def add(self, path: Path, found: str, expected: str = "", *, at_key: bool = False) -> None:
         """Note what is wrong at `path`.  `at_key` points at the key instead of its value."""
+        self._paths.add(path)
         place = self._document.place(path, at_key=at_key)
         where = f"{dotted(path)}: " if path else ""
         text = f"{place}: {where}{found}" + (f"; {expected}" if expected else "")

@@ -2,7 +2,8 @@
 
 The text is composed into nodes and the nodes are walked here, never constructed by the library: so every value has its
 position, no tag can make an object, and an alias that would blow up a small file into a huge one runs into a budget.
-Scalars follow YAML 1.2: `no`, `on` and `52:54:00:12:34:56` are strings, `010` is ten.
+Scalars follow YAML 1.2: `no`, `on` and `52:54:00:12:34:56` are strings, `010` is ten.  One thing of YAML 1.1 is read because
+people rely on it: the merge key `<<`, whose entries stand in for keys that the map itself does not write.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ def _compose(text: str, document: Document) -> Node | None:
         return node
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if error.context_mark and mark.line > error.context_mark.line and "flow" in str(error.context):
+            mark = error.context_mark  # a bracket that is never closed: where it is opened, not where the file ends
         place = Place(document.file, mark.line + 1, mark.column + 1) if mark else Place(document.file, 1, 1)
         what = " ".join(part for part in (error.context, error.problem) if part)
         raise TopologyError([f"{place}: this is not YAML: {what}" + document.excerpt(place)]) from None
@@ -94,7 +97,7 @@ class _Walk:
 
     def _pairs(self, node: MappingNode, path: Path) -> Iterator[tuple[str, Node]]:
         """Key and value node of each entry; a key written twice is noted and its first value stays."""
-        for key_node, value_node in node.value:
+        for key_node, value_node in self._merged(node, path):
             place = _place(self._document.file, key_node)
             if not isinstance(key_node, ScalarNode):
                 self._document.value_places[(*path, "?")] = place
@@ -110,6 +113,30 @@ class _Walk:
                 self._document.value_places[here] = place      # nothing is written: point at the key
             yield key_node.value, value_node
 
+    def _merged(self, node: MappingNode, path: Path, depth: int = 0) -> Iterator[tuple[Node, Node]]:
+        """The entries of a map, then those that `<<` brings and the map does not write itself."""
+        if depth > DEPTH_MAX:
+            raise TopologyError([f"{_place(self._document.file, node)}: maps are merged deeper than any topology needs"])
+        self._document.key_places.update({(*path, "<<"): _place(self._document.file, key)
+                                          for key, _ in node.value if _is_merge_key(key)})
+        brought = [value for key, value in node.value if _is_merge_key(key)]
+        own = [(key, value) for key, value in node.value if not _is_merge_key(key)]
+        yield from own
+        known = {key.value for key, _ in own if isinstance(key, ScalarNode)}
+        for source in [one for value in brought for one in (value.value if isinstance(value, SequenceNode) else [value])]:
+            if not isinstance(source, MappingNode):
+                self._mistakes.add((*path, "<<"), "`<<` merges something that is not a map", "expected `<<: *ANCHOR` of a map",
+                                   at_key=True)
+                continue
+            for key, value in self._merged(source, path, depth + 1):
+                self._left -= 1
+                if self._left < 0:
+                    raise TopologyError([f"{_place(self._document.file, node)}: aliases make the file larger than any "
+                                         "topology needs"])
+                if not isinstance(key, ScalarNode) or key.value not in known:
+                    known.add(key.value if isinstance(key, ScalarNode) else "")
+                    yield key, value
+
     def _twice(self, path: Path, place: Place, first: Place) -> None:
         self._document.key_places[path] = place
         self._mistakes.add(path, f"the key `{path[-1]}` is written twice", f"the first is on line {first.line}",
@@ -120,7 +147,8 @@ class _Walk:
         tag, text = str(node.tag), str(node.value)
         kind = tag.removeprefix(TAG)
         if kind == tag or kind.startswith("python"):
-            self._mistakes.add(path, f"the tag `{tag}` at {dotted(path) or 'the top'}", "write a plain value")
+            self._mistakes.add(path, f"the tag `{tag}` at {dotted(path) or 'the top'}",
+                               "write a plain value; a topology is one file and includes no other")
             return text
         try:
             if kind == "int":
@@ -131,7 +159,14 @@ class _Walk:
             return text
         if kind == "bool":
             return text.lower() in ("true", "yes", "on")
+        if "${" in text and "run" not in path:       # the commands of a lab guest are a shell's matter
+            self._mistakes.add(path, f"`{text[:40]}` has a variable in it", "variables are not replaced; write the value itself")
         return None if kind == "null" else text
+
+
+def _is_merge_key(key: Node) -> bool:
+    """YAML 1.1's merge key, written plain; in quotes it is a key like any other."""
+    return isinstance(key, ScalarNode) and key.value == "<<" and key.style is None
 
 
 def _place(file: str, node: Node) -> Place:

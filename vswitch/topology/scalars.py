@@ -16,6 +16,7 @@ from vswitch.topology import units
 from vswitch.topology.mistakes import did_you_mean
 from vswitch.topology.not_yet import refusal
 
+NAME_MAX = 32
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}"        # no dot: it separates guest and nic
 INTERFACE = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 INTERFACE_MAX = 15                              # IFNAMSIZ less its terminating zero
@@ -83,8 +84,10 @@ def text(value: object) -> str:
 
 def name(value: object) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool) or not re.fullmatch(NAME, str(value)):
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "-", str(value)).strip("-_")[:NAME_MAX]
+        cure = f"; write for example `{plain}`" if plain and isinstance(value, str | int) else ""
         raise Wrong(f"{shown(value)} is no name",
-                    "expected up to 32 letters, digits, `-` and `_`, beginning with a letter or a digit")
+                    f"expected up to {NAME_MAX} letters, digits, `-` and `_`, beginning with a letter or a digit{cure}")
     if value == "any":
         raise Wrong("`any` is no name", "it means every endpoint in `expect`")
     return str(value)
@@ -175,6 +178,8 @@ def size(value: object) -> str:
 
 
 def vid(value: object, *path: str | int) -> int:
+    if isinstance(value, str) and value.isdigit():
+        raise Wrong(f"the text \"{value}\" is not a number", f"write it without quotes, 1-{VID_MAX}", *path)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Wrong(f"{shown(value)} is no VLAN", f"expected a number, 1-{VID_MAX}", *path)
     if value == 4095:
@@ -191,7 +196,12 @@ def vlan(value: object) -> object:
     if isinstance(value, str):
         if value in ("none", "transparent"):
             return value
+        if value.isdigit():
+            return vid(value)
         raise Wrong(f"{shown(value)} is no VLAN", "expected `none`, a number, or `{trunk: [10, 20-29], native: 10}`")
+    if isinstance(value, list):
+        items = ", ".join(str(item) for item in value[:4])
+        raise Wrong("a list is not a VLAN", f"for a trunk write `{{trunk: [{items}]}}`")
     if not isinstance(value, dict):
         return vid(value)
     for key in value:

@@ -16,18 +16,24 @@ from pydantic_core import ErrorDetails
 
 from vswitch.topology.document import Document, Path
 from vswitch.topology.mistakes import Mistakes, did_you_mean
-from vswitch.topology.not_yet import KEYS, refusal
+from vswitch.topology.not_yet import refusal
 from vswitch.topology.scalars import Wrong, shown
 from vswitch.topology.vocabulary import TopologyKeys
 
 ROUNDS_MAX = 8                     # each takes wrong parts out; a real file needs two
+EXTENSION = "x-"                   # top-level keys of the author's own, a place for anchors
+MISSING = {"schema": "`schema: vswitch/v1` as the first line", "name": "`name: NAME`", "switches": "`switches: {lan: {}}`"}
+MAPS = {"guests": "`guests: {a: {switch: lan}}`", "switches": "`switches: {lan: {}}`",
+        "uplinks": "`uplinks: {wan: {interface: eth1}}`", "portgroups": "`portgroups: {dmz: {switch: lan}}`",
+        "host": "`host: {mgmt: {switch: lan}}`", "physical_networks": "`physical_networks: {internet: {}}`",
+        "mirrors": "`mirrors: {copy: {from: a, to: b}}`"}
 STAND_INS: dict[str, Any] = {"schema": "vswitch/v1", "name": "unnamed", "switches": {}}
 UNREADABLE: dict[str, Any] = {"from": "any", "to": "any", "reach": True}    # stands for an expectation that is wrong
 
 
 def shape(document: Document, mistakes: Mistakes) -> TopologyKeys:
     """The file in the vocabulary's terms, less what was wrong with it (which is noted)."""
-    values = copy.deepcopy(document.values)
+    values = {key: value for key, value in copy.deepcopy(document.values).items() if not key.startswith(EXTENSION)}
     for _ in range(ROUNDS_MAX):
         try:
             return TopologyKeys.model_validate(values)
@@ -55,19 +61,25 @@ def _note(detail: ErrorDetails, mistakes: Mistakes) -> None:
     """Say one of pydantic's findings in our words."""
     path: Path = detail["loc"]
     kind, found = detail["type"], shown(detail["input"])
+    if mistakes.has(path):             # the reader has said it: a tag, a variable
+        return
     if path[-1:] == ("[key]",):
         mistakes.add(path[:-1], str(detail["ctx"]["error"]), at_key=True)
     elif kind == "extra_forbidden":
         key = str(path[-1])
-        expected = "" if refusal(key) else did_you_mean(key, [*keys_of(path[:-1]), *KEYS])
+        expected = "" if refusal(key) else did_you_mean(key, keys_of(path[:-1]))
         mistakes.add(path, refusal(key) or f"unknown key `{key}`", expected, at_key=True)
     elif kind == "missing":
-        mistakes.add(path[:-1], f"the key `{path[-1]}` is missing", f"expected `{path[-1]}: ...` here", at_key=True)
+        example = MISSING.get(str(path[-1])) if len(path) == 1 else None
+        mistakes.add(path[:-1], f"the key `{path[-1]}` is missing", f"expected {example or f'`{path[-1]}: ...` here'}",
+                     at_key=True)
     elif kind == "value_error":
         wrong = detail["ctx"]["error"]
         mistakes.add(path + (wrong.path if isinstance(wrong, Wrong) else ()), str(wrong))
     elif kind in ("model_type", "model_attributes_type", "dict_type"):
-        mistakes.add(path, f"{found} was found", "expected a map of keys and values")
+        example = MAPS.get(str(path[0])) if len(path) == 1 else None
+        mistakes.add(path, f"{found} was found", f"expected a map such as {example}" if example
+                     else "expected a map of keys and values")
     elif kind == "list_type":
         mistakes.add(path, f"{found} was found", "expected a list")
     else:

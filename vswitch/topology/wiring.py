@@ -5,6 +5,7 @@ Both the checks and the settling ask here, so that they never answer differently
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from vswitch.topology.scalars import INTERFACE_MAX
 from vswitch.topology.vlan import carrying, members_of, private_vlan_of, vlan_of
 from vswitch.topology.vocabulary import UplinkKeys
 
+HASHED = 4                             # hexadecimal digits that tell two long names apart
 SOCKETS = "/run/vswitch/guests"        # of guests that share memory, unless `socket` says where
 
 
@@ -73,8 +75,12 @@ def learning(draft: Draft) -> str:
 
 
 def tap_name(draft: Draft) -> str:
-    """The kernel interface of a guest's port."""
-    return str(value_of(draft.settings, "tap", {}).get("name") or f"{draft.guest}-{draft.nic}")
+    """The kernel interface of a guest's port: `guest-nic`, or its beginning and a hash where that is too long."""
+    name = f"{draft.guest}-{draft.nic}"
+    if len(name) > INTERFACE_MAX:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:HASHED]
+        name = f"{name[:INTERFACE_MAX - HASHED - 1]}-{digest}"
+    return str(value_of(draft.settings, "tap", {}).get("name") or name)
 
 
 def shares_memory(draft: Draft) -> bool:
