@@ -17,8 +17,12 @@ cdef enum:
     BURST_MAX = 64               # frames; 64 gives 88 % of the peak that unbounded bursts reach in published switches
     BURST_BYTES_MAX = 262144     # a burst of super-frames ends earlier
     HEADER_LINE = 64             # octets copied at rx: addresses, tag, IPv4 and the start of its payload
-    PULL_MAX = 256               # octets that frame_pull may make private
-    HEADER_ROOM = 320            # per frame: PULL_MAX, and the 4 octets that a tag taken off leaves unused, in whole lines
+    # Octets that frame_pull may make private.  The longest headers of a tunnel's super-frame: four tags, IPv6, UDP, Geneve
+    # with all of its options (260), Ethernet, IPv6, TCP with all of its options (60): 444.
+    PULL_MAX = 512
+    # Of each frame, in whole lines: PULL_MAX, and the 4 octets that a tag taken off leaves unused.  An odd number of lines:
+    # else the first lines of all headers lie in the same few sets of the cache.
+    HEADER_ROOM = 576
     SEGMENTS_MAX = 4096          # borrowed pieces of one burst
     FRAME_MIN = 14               # Ethernet header; the payload may be empty inside a host
     FRAME_MAX = 65562            # a 64 KiB IP datagram with Ethernet header and two tags

@@ -1,9 +1,12 @@
-"""Where a frame's network and transport headers are, for policies that must be sure of it.
+"""Where a frame's network and transport headers are: the one parser, for offloads and for policies that must be sure of it.
 
 A receiver finds an IP packet in more places than right behind the EtherType: behind more tags, a priority tag with VID 0
 among them, and behind an LLC/SNAP header whose length field may lie (CVE-2021-27853, -27854, -27861, -27862); and its
 transport header behind any number of extension headers, or in a later fragment (RFC 7113, RFC 7610).  So everything is
 walked, within PULL_MAX octets; what cannot be walked to the end is NETWORK_UNREADABLE, and a guard drops that.
+
+The limits: a chain in the order of RFC 8200, 4.1 has at most eight extension headers, IEEE 802.1Q knows two tags, and
+PULL_MAX holds the longest headers that go with each other (frame.pxd).  tests/dataplane/test_network_limits.py has each.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
@@ -16,10 +19,11 @@ cdef enum:
     TYPE_RARP = 0x8035
     TYPE_MIN = 0x0600            # below, the field is a length and LLC follows (IEEE 802.3 3.2.6)
     TAGS_MAX = 3                 # that are looked behind
-    EXTENSIONS_MAX = 16
+    EXTENSIONS_MAX = 16          # IPv6 extension headers
     PROTOCOL_ICMP = 1
+    PROTOCOL_TCP = 6
+    PROTOCOL_UDP = 17
     PROTOCOL_ICMPV6 = 58
-    NETWORK_UDP = 17
 
 cdef enum:                       # Network.reach
     NETWORK_OTHER                # neither ARP nor IP
@@ -35,7 +39,8 @@ cdef struct Network:
     uint8_t is_fragment          # has a fragment header (atomic ones too), or is the first of several
     uint16_t ethertype
     uint16_t at                  # where the ARP or IP header begins
-    uint16_t transport_at
+    uint16_t transport_at        # behind the last header that was walked: NETWORK_WHOLE and NETWORK_LATER
+    uint8_t is_behind_llc        # a length and LLC/SNAP stand before the EtherType
 
 
 cdef inline bint network_begin(Frame *frame, Network *network) noexcept nogil:
@@ -56,6 +61,7 @@ cdef inline bint network_begin(Frame *frame, Network *network) noexcept nogil:
         if load_be64(frame.header + at + 2) >> 16 & 0xFFFFFF in (0x000000, 0x0000F8):
             at += 8
             ethertype = load_be16(frame.header + at)
+            network.is_behind_llc = 1
     network.ethertype = ethertype
     network.at = <uint16_t>(at + 2)
     return not type_is_tag(ethertype)
@@ -65,7 +71,7 @@ cdef inline uint8_t network_transport(Frame *frame, Network *network, uint8_t pr
     """The end of the walk: the transport header begins `at`."""
     network.protocol = protocol
     network.transport_at = <uint16_t>at
-    if protocol == NETWORK_UDP or protocol == PROTOCOL_ICMP or protocol == PROTOCOL_ICMPV6:
+    if protocol == PROTOCOL_UDP or protocol == PROTOCOL_ICMP or protocol == PROTOCOL_ICMPV6:
         # A first fragment that ends before them hides what it is (RFC 7112).
         return NETWORK_WHOLE if frame_pull(frame, at + 8) else NETWORK_UNREADABLE
     return NETWORK_WHOLE
@@ -83,28 +89,30 @@ cdef inline uint8_t network_walk_v4(Frame *frame, Network *network) noexcept nog
     fragment = load_be16(frame.header + at + 6) & 0x3FFF         # more fragments, offset
     network.is_fragment = fragment != 0
     if fragment & 0x1FFF:
+        network.transport_at = <uint16_t>(at + length)
         return NETWORK_LATER
     return network_transport(frame, network, frame.header[at + 9], at + length)
 
 
 cdef inline uint8_t network_walk_v6(Frame *frame, Network *network) noexcept nogil:
-    cdef uint32_t at = network.at, n_extensions = 0
+    cdef uint32_t at = network.at, n_extensions
     cdef uint8_t following
     if not frame_pull(frame, at + 40) or frame.header[at] >> 4 != 6:
         return NETWORK_UNREADABLE
     network.version = 6
     following = frame.header[at + 6]
     at += 40
-    while n_extensions < EXTENSIONS_MAX:
+    for n_extensions in range(EXTENSIONS_MAX + 1):
         # Hop-by-hop, routing, fragment, authentication, destination options, mobility, HIP, shim6, and two for
         # experiments (IANA registry of IPv6 extension headers).  ESP ends the walk: nobody can look behind it.
         if following not in (0, 43, 44, 51, 60, 135, 139, 140, 253, 254):
             return network_transport(frame, network, following, at)
-        if not frame_pull(frame, at + 8):
-            return NETWORK_UNREADABLE
+        if n_extensions == EXTENSIONS_MAX or not frame_pull(frame, at + 8):
+            break
         if following == 44:
             network.is_fragment = 1
             if load_be16(frame.header + at + 2) & 0xFFF8:
+                network.transport_at = <uint16_t>(at + 8)
                 return NETWORK_LATER
             following = frame.header[at]
             at += 8
@@ -114,7 +122,6 @@ cdef inline uint8_t network_walk_v6(Frame *frame, Network *network) noexcept nog
         else:
             following = frame.header[at]
             at += (frame.header[at + 1] + 1) * 8
-        n_extensions += 1
     return NETWORK_UNREADABLE
 
 
@@ -134,6 +141,7 @@ cdef inline void network_find(Frame *frame, Network *network) noexcept nogil:
         network.ethertype = TYPE_IPV4
         network.at = 14
         network.transport_at = 34
+        network.is_behind_llc = 0
         return
     memset(network, 0, sizeof(Network))
     if not network_begin(frame, network):

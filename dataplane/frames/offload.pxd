@@ -7,10 +7,11 @@ header ourselves, compare, and give the receiver our own numbers; a contradictio
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from dataplane.frames.frame cimport (
-    FRAME_TAG_INSIDE, TYPE_IPV4, TYPE_IPV6, Frame, frame_pull, type_is_tag,
+from dataplane.frames.frame cimport Frame, frame_pull
+from dataplane.frames.network cimport (
+    NETWORK_ARP, NETWORK_OTHER, NETWORK_UNREADABLE, NETWORK_WHOLE, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP,
+    PROTOCOL_UDP, Network, network_find,
 )
-from dataplane.sys.compiler cimport load_be16
 
 cdef enum:
     GSO_NONE = 0
@@ -19,75 +20,59 @@ cdef enum:
     GSO_TCPV6 = 4
     GSO_UDP_L4 = 5
     GSO_ECN = 0x80
-    PROTOCOL_TCP = 6
-    PROTOCOL_UDP = 17
     PACKETS_MAX = 2048           # of one super-frame: 64 KiB at the smallest MSS that Linux sends (48), rounded up
 
 
-cdef inline uint32_t transport_offset(Frame *frame, uint8_t *protocol) noexcept nogil:
-    """Where the transport header of an IPv4 or IPv6 packet begins, 0 if there is none to be found; sets `protocol`."""
-    cdef uint32_t at = 14, length, _
-    cdef uint16_t ethertype = load_be16(frame.header + 12)
-    cdef uint8_t following
-    if type_is_tag(ethertype):
-        if not frame_pull(frame, 18):
-            return 0
-        ethertype = load_be16(frame.header + 16)
-        at = 18
-    if ethertype == TYPE_IPV4:
-        if not frame_pull(frame, at + 20) or frame.header[at] >> 4 != 4:
-            return 0
-        length = (frame.header[at] & 0xF) * 4
-        if length < 20:
-            return 0
-        protocol[0] = frame.header[at + 9]
-        return at + length
-    if ethertype != TYPE_IPV6 or not frame_pull(frame, at + 40) or frame.header[at] >> 4 != 6:
-        return 0
-    following = frame.header[at + 6]
-    at += 40
-    for _ in range(5):
-        if following != 0 and following != 43 and following != 60:      # hop-by-hop, routing, destination options
-            protocol[0] = following
-            return at
-        if not frame_pull(frame, at + 8):
-            return 0
-        following = frame.header[at]
-        at += 8 + frame.header[at + 1] * 8
-    return 0
+cdef inline bint checksum_is_placed(const Frame *frame, const Network *network) noexcept nogil:
+    """Whether the missing checksum belongs where the sender says.
+
+    Filling it in must not change what the guards have read: an address, or a port behind which a server answers.  What a
+    UDP packet carries may have a checksum of its own: that of a tunnel's inner packet (virtio 1.2, 5.1.6.2 says where to
+    sum, not that it is the outermost header).
+    """
+    cdef uint32_t start = frame.csum_start
+    if network.reach == NETWORK_UNREADABLE:
+        return start >= 14
+    if network.reach == NETWORK_ARP:                 # there is none in it (RFC 826)
+        return False
+    if network.reach == NETWORK_OTHER:
+        return start >= network.at
+    if network.reach == NETWORK_WHOLE:
+        if network.protocol == PROTOCOL_TCP:
+            return start == network.transport_at and frame.csum_offset == 16
+        if network.protocol == PROTOCOL_UDP:
+            return start == network.transport_at and frame.csum_offset == 6 or start >= <uint32_t>network.transport_at + 8
+        if network.protocol == PROTOCOL_ICMP or network.protocol == PROTOCOL_ICMPV6:
+            return start == network.transport_at and frame.csum_offset == 2
+    return start >= network.transport_at
 
 
 cdef inline bint offload_rebuild(Frame *frame) noexcept nogil:
     """Replace the sender's offload numbers by our own; False when they contradict the frame."""
-    cdef uint8_t protocol = 0
     cdef uint8_t gso = frame.gso_type & <uint8_t>~GSO_ECN
     cdef uint32_t at, payload
+    cdef Network network
     if gso != GSO_NONE and not frame.needs_csum:
         return False
-    if frame.needs_csum and <uint32_t>frame.csum_start + frame.csum_offset + 2 > frame.length or frame.csum_start < 14:
+    if frame.needs_csum and <uint32_t>frame.csum_start + frame.csum_offset + 2 > frame.length:
         return False
-    at = transport_offset(frame, &protocol)
-    if protocol == PROTOCOL_TCP and at:
-        if frame.csum_start != at or frame.csum_offset != 16:
-            return False
-    elif protocol == PROTOCOL_UDP and at:
-        if frame.csum_start != at or frame.csum_offset != 6:
-            return False
+    network_find(frame, &network)
+    if frame.needs_csum and not checksum_is_placed(frame, &network):
+        return False
     if gso == GSO_NONE:
         frame.gso_type = GSO_NONE
         return True
-    if frame.gso_size == 0 or at == 0:
+    at = network.transport_at
+    if frame.gso_size == 0 or network.reach != NETWORK_WHOLE or network.is_behind_llc or frame.csum_start != at:
         return False
     if gso == GSO_TCPV4 or gso == GSO_TCPV6:
-        if protocol != PROTOCOL_TCP or not frame_pull(frame, at + 20):
-            return False
-        if (load_be16(frame.header + (18 if frame.flags & FRAME_TAG_INSIDE else 14) - 2) == TYPE_IPV4) != (gso == GSO_TCPV4):
+        if network.protocol != PROTOCOL_TCP or (network.version == 4) != (gso == GSO_TCPV4) or not frame_pull(frame, at + 20):
             return False
         if frame.header[at + 12] >> 4 < 5:
             return False
         at += (frame.header[at + 12] >> 4) * 4
     elif gso == GSO_UDP_L4:
-        if protocol != PROTOCOL_UDP or frame.gso_type & GSO_ECN:
+        if network.protocol != PROTOCOL_UDP or frame.gso_type & GSO_ECN:
             return False
         at += 8
     else:

@@ -9,7 +9,8 @@ from libc.string cimport memcpy, memset
 
 from dataplane.frames.checksum cimport Sum, checksum_store, sum_fold, sum_frame, sum_number, sum_octets
 from dataplane.frames.frame cimport FRAME_TAG_INSIDE, HEADER_ROOM, TYPE_IPV4, Frame
-from dataplane.frames.offload cimport GSO_UDP_L4, PROTOCOL_TCP, PROTOCOL_UDP
+from dataplane.frames.network cimport PROTOCOL_TCP, PROTOCOL_UDP
+from dataplane.frames.offload cimport GSO_UDP_L4
 from dataplane.sys.compiler cimport load_be16, store_be16
 
 cdef enum:

@@ -7,7 +7,7 @@ which is dropped here, nobody can put them together (RFC 7610, 5).  What cannot 
 from libc.stdint cimport uint16_t
 
 from dataplane.frames.frame cimport Frame
-from dataplane.frames.network cimport NETWORK_UDP, NETWORK_UNREADABLE, NETWORK_WHOLE, Network
+from dataplane.frames.network cimport NETWORK_UNREADABLE, NETWORK_WHOLE, PROTOCOL_UDP, Network
 from dataplane.reasons cimport DROP_DHCP_SERVER, PASS, Reason
 from dataplane.sys.compiler cimport load_be16
 
@@ -16,7 +16,7 @@ cdef inline Reason dhcp_server_ingress(const Frame *frame, const Network *networ
     cdef uint16_t source, destination
     if network.reach == NETWORK_UNREADABLE:
         return DROP_DHCP_SERVER
-    if network.reach != NETWORK_WHOLE or network.protocol != NETWORK_UDP:
+    if network.reach != NETWORK_WHOLE or network.protocol != PROTOCOL_UDP:
         return PASS
     source = load_be16(frame.header + network.transport_at)
     destination = load_be16(frame.header + network.transport_at + 2)

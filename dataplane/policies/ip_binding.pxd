@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport Frame, frame_pull, frame_source
 from dataplane.frames.network cimport (
-    NETWORK_ARP, NETWORK_OTHER, NETWORK_UDP, NETWORK_UNREADABLE, NETWORK_WHOLE, PROTOCOL_ICMPV6, Network,
+    NETWORK_ARP, NETWORK_OTHER, NETWORK_UNREADABLE, NETWORK_WHOLE, PROTOCOL_ICMPV6, PROTOCOL_UDP, Network,
 )
 from dataplane.reasons cimport DROP_IP_BINDING, PASS, Reason
 from dataplane.sys.compiler cimport load_be16, load_be64
@@ -38,7 +38,7 @@ cdef inline bint arp_is_true(const Bindings *bindings, const Frame *frame, uint3
 cdef inline bint v4_is_true(const Bindings *bindings, const Frame *frame, const Network *network) noexcept nogil:
     cdef uint64_t addresses = load_be64(frame.header + network.at + 12)
     if addresses == 0xFFFFFFFFULL:                    # 0.0.0.0 to 255.255.255.255: only a DHCP client asking
-        return (network.reach == NETWORK_WHOLE and network.protocol == NETWORK_UDP
+        return (network.reach == NETWORK_WHOLE and network.protocol == PROTOCOL_UDP
                 and load_be64(frame.header + network.transport_at) >> 32 == (68 << 16 | 67))
     return bindings_have_v4(bindings, <uint32_t>(addresses >> 32))
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.support.frames import B, frame, tag
-from tests.support.packets import IPV4, ipv4
+from tests.support.packets import ICMP, ICMPV6, IPV4, IPV6, UDP, arp, ipv4, ipv6
 
 SEED = 2017
 TCP = 6
@@ -80,6 +80,51 @@ def test_an_offload_header_that_lies_is_dropped(switch, name):
     [(octets, offload)] = switch.core.driver("b").take(offload=True)
     assert octets == super_frame()
     assert offload == {"gso_type": 1, "gso_size": 1400, "needs_csum": True, "csum_start": 34, "csum_offset": 16}
+
+
+def datagram(body: bytes) -> bytes:
+    return b"".join(n.to_bytes(2, "big") for n in (1, 4789, 8 + len(body), 0)) + body
+
+
+# Packets of 200 octets behind their headers, and where a checksum may be missing in each: (start, offset) -> whether it may.
+# Filling it in anywhere else would change an address or a port after the guards have read them.
+INNER = bytes(200)
+PLACES: dict[str, tuple[bytes, dict[tuple[int, int], bool]]] = {
+    "tcp": (frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", TCP, super_frame(180)[34:])),
+            {(34, 16): True, (34, 14): False, (54, 16): False, (14, 12): False, (14, 16): False}),
+    "udp and what it carries": (frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", UDP, datagram(INNER))),
+                                {(34, 6): True, (42, 0): True, (84, 16): True, (240, 0): True, (34, 2): False, (34, 8): False,
+                                 (41, 16): False, (14, 12): False, (240, 2): False, (241, 1): False}),
+    "udp over IPv6": (frame(B, ethertype=IPV6, payload=ipv6("fe80::1", "fe80::2", UDP, datagram(INNER))),
+                      {(54, 6): True, (62, 16): True, (54, 0): False, (54, 2): False, (14, 8): False}),
+    "icmpv6": (frame(B, ethertype=IPV6, payload=ipv6("fe80::1", "fe80::2", ICMPV6, INNER)),
+               {(54, 2): True, (54, 0): False, (54, 24): False, (62, 0): False}),
+    "icmp": (frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", ICMP, INNER)),
+             {(34, 2): True, (34, 0): False, (14, 12): False}),
+    "gre": (frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", 47, INNER)),
+            {(34, 4): True, (58, 16): True, (14, 12): False, (30, 4): False}),
+    "a later fragment": (frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", UDP, INNER, fragment=0x0010)),
+                         {(34, 16): True, (14, 12): False}),
+    "arp": (arp("10.0.0.1"), {(14, 2): False, (14, 14): False, (42, 0): False}),
+    "neither": (frame(B, payload=INNER), {(14, 0): True, (60, 16): True, (12, 0): False, (0, 6): False}),
+    "mpls": (frame(B, ethertype=0x8847, payload=INNER), {(38, 16): True, (13, 16): False}),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_missing_checksum_has_its_place(switch, name):
+    """Behind what the guards read, tagged or not; a tunnel's inner one too."""
+    for port in "ab":
+        switch.port(port, tagged=[10], native=1)
+    octets, places = PLACES[name]
+    for n_tags in range(2):
+        sent = octets[:12] + tag(10) * n_tags + octets[12:]
+        for (start, offset), is_good in places.items():
+            at = start + 4 * n_tags
+            switch.send("a", sent, csum_start=at, csum_offset=offset)
+            numbers = {"gso_type": 0, "gso_size": 0, "needs_csum": True, "csum_start": at, "csum_offset": offset}
+            assert switch.core.driver("b").take(offload=True) == ([(sent, numbers)] if is_good else []), (n_tags, start, offset)
+    assert switch.drops("a") == {"bad_offload": 2 * list(places.values()).count(False)}
 
 
 def test_random_frames_with_random_offload_headers_harm_nobody(switch):

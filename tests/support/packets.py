@@ -42,8 +42,8 @@ def ipv6(source: str, destination: str, following: int, rest: bytes) -> bytes:
 
 
 def extension(following: int, octets: int = 8) -> bytes:
-    """A hop-by-hop or destination options header of padding."""
-    return bytes([following, octets // 8 - 1, 1, octets - 4]) + bytes(octets - 4)
+    """A hop-by-hop or destination options header of padding: one PadN, and Pad1 where that cannot be long enough."""
+    return bytes([following, octets // 8 - 1, 1, min(octets - 4, 255)]) + bytes(octets - 4)
 
 
 def fragment_header(following: int, offset: int = 0, more: bool = False) -> bytes:
