@@ -30,3 +30,5 @@ cdef struct PortCounters:         # rx in one cache line, tx in the next
     uint64_t drops[REASONS_MAX]
     uint64_t tx_drops[REASONS_MAX]
     uint64_t monitored[REASONS_MAX]   # a policy set to `monitor` would have dropped the frame
+    uint64_t refused[REASONS_MAX]     # of `drops`, those that another port refused: it is about that one's settings
+    uint64_t refused_by[REASONS_MAX]  # the index of the last port that did, and 1 more

@@ -1,7 +1,7 @@
 """The layout of the counters that a data plane shares with vswitchd, which maps them read-only.
 
     offset 0                      header: u64 magic, layout, ports_max, reasons_max, heartbeat_ns, busy_cycles, 10 spare
-    HEADER + index * RECORD       one record a port, in the order of FIELDS, then drops, tx_drops, monitored by reason
+    HEADER + index * RECORD       one record a port, in the order of FIELDS, then the arrays of BY_REASON
 
 All numbers are unsigned 64-bit, in the machine's order, written by the worker alone.  They count frames and octets as the
 switch saw them: rx entered the switch (the guest sent it), tx left it.  A super-frame counts as the segments that it
@@ -18,7 +18,7 @@ from dataplane.messages import PORTS_MAX
 from dataplane.reasons import NAMES, REASONS_MAX
 
 MAGIC = 0x7673_7769_7463_6831
-LAYOUT = 4
+LAYOUT = 5
 HEADER = 128
 FIELDS = (
     "rx_packets",      # frames received, segments counted
@@ -38,17 +38,24 @@ FIELDS = (
     "expired",
     "errors",          # hard errors of the driver
 )
-RECORD = 8 * (len(FIELDS) + 3 * REASONS_MAX)
+BY_REASON = (
+    "drops",           # frames received here that reached nobody
+    "tx_drops",        # copies that this port could not take
+    "monitored",       # frames that a policy set to `monitor` would have dropped
+    "refused",         # of `drops`, those that another port refused
+    "refused_by",      # the index of the last port that did, and 1 more; no count
+)
+RECORD = 8 * (len(FIELDS) + len(BY_REASON) * REASONS_MAX)
 SIZE = HEADER + PORTS_MAX * RECORD
 
 
 def read_port(memory: mmap.mmap | memoryview, index: int) -> dict[str, Any]:
-    """The counters of the port with `index`: FIELDS, `drops`, `tx_drops` and `monitored` (reason -> frames, zeroes left in)."""
+    """The counters of the port with `index`: FIELDS, and each of BY_REASON (reason -> number, zeroes left in)."""
     if not 0 <= index < PORTS_MAX:
         raise IndexError(index)
     numbers = struct.unpack_from(f"={RECORD // 8}Q", memory, HEADER + index * RECORD)
     record: dict[str, Any] = dict(zip(FIELDS, numbers, strict=False))
     drops = numbers[len(FIELDS) :]
-    for place, kind in enumerate(("drops", "tx_drops", "monitored")):
+    for place, kind in enumerate(BY_REASON):
         record[kind] = {name: drops[place * REASONS_MAX + number] for number, name in enumerate(NAMES) if number}
     return record

@@ -133,6 +133,7 @@ EVENTS = (
     "ip_binding",                # monitored: whether it was let pass
     "dhcp_server",
     "router_advertisement",
+    "forged_transmits",
 )
 
 

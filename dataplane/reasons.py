@@ -55,5 +55,34 @@ REASONS: tuple[tuple[str, str], ...] = (
                 "by another uplink of the team."),
 )
 
+# The same about a frame that another port refused, the `{port}` of its destination: it is that one's setting, and not the
+# sender's, that `show drops` has to name.
+AT_DESTINATION: dict[str, str] = {
+    "oversize": "The frame, or the segments it would be cut into, exceed the MTU of the destination's port {port}.",
+    "link_down": "The destination's port {port} is set to `link: down`.",
+    "blocked": "The destination's port {port} is quarantined by `block: true`.",
+    "vlan_tagged": "The frame carries a second VLAN tag inside, and the destination's port {port} hands frames out untagged.",
+    "vlan_egress": "The destination's port {port} is not a member of the frame's VLAN.",
+    "isolated": "The sender's port and the destination's port {port} are both `isolated`.",
+    "uplink_to_uplink": "Frames from one uplink never leave by another, and the destination is behind {port}.",
+    "port_down": "The destination's port {port} is down or has no guest.",
+    "tx_queue_full": "The destination's port {port} does not take its frames fast enough and its queue is full.",
+    "tx_error": "The kernel refused the frame at the destination's port {port} for good.",
+    "storm_control": "The destination's port {port} is blocked for a few seconds, because it sent more than its `storm_control` "
+                     "allows.",
+    "mac_changes": "The guest of the destination's port {port} has set another address on its adapter than its own, and that "
+                   "port's `mac_changes` is `reject`.",
+    "split_horizon": "The sender's port and the destination's port {port} have the same word in `split_horizon`.",
+    "private_vlan": "The destination's port {port} does not hear the sender's member of its private VLAN.",
+    "loop_guard": "The destination's port {port} is closed for a few seconds, because its guest forwards between two of its ports.",
+    "mirrors": "The destination's port {port} is the destination of a mirror: it gets copies and nothing else.",
+    "teaming": "The destination's port {port} does not use the uplink that the frame came by.",
+}
+
 NAMES = tuple(name for name, _ in REASONS)
 SENTENCES = dict(REASONS)
+
+
+def sentence_at(reason: str, port: str) -> str:
+    """What `reason` means for a frame that `port` refused, the port of its destination."""
+    return AT_DESTINATION[reason].format(port=port) if reason in AT_DESTINATION else f"{SENTENCES[reason]} (at {port})"

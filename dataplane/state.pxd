@@ -12,7 +12,7 @@ from dataplane.frames.pool cimport KeptFrame, Pool
 from dataplane.ports.port cimport PortDriver, TxBurst
 from dataplane.reasons cimport DROP_MIRRORS, DROP_PORT_DOWN, PASS, Reason
 from dataplane.tables.bindings cimport Bindings
-from dataplane.tables.event_ring cimport EVENTS_N, Event, EventRing, event_write
+from dataplane.tables.event_ring cimport EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_write
 from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_EFFECTIVE, FDB_LEARNED, FDB_PINNED, FDB_STATIC, Fdb
 from dataplane.tables.flood_groups cimport FloodGroup
 from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
@@ -113,7 +113,7 @@ cdef struct PortState:
     uint8_t admin_reason         # what `link` and `block` say of closed_reason
     uint8_t blocked_reason       # what a policy says of it, until
     uint64_t blocked_until_ns
-    uint32_t reported_s[EVENTS_N]   # when this port said each thing last
+    uint32_t reported_s[EVENTS_N + STORM_KINDS]   # when this port said each thing last; of storms each kind is one
     # What sending reads, before its copies: 64 ports with one copy each must not cost 64 times many lines.
     int poll_fd
     int error                    # errno of the last hard error
@@ -218,9 +218,10 @@ cdef inline void port_report(
 ) noexcept nogil:
     """Put an event of `port` on its way to the control side, unless it has said the same in this second."""
     cdef Event event
-    if port.reported_s[what] == switch.now_s:
+    cdef int thing = EVENTS_N + kind if what == EVENT_STORM_CONTROL else what
+    if port.reported_s[thing] == switch.now_s:
         return
-    port.reported_s[what] = switch.now_s
+    port.reported_s[thing] = switch.now_s
     event.what = <uint8_t>what
     event.port = port.index
     event.source_key = source_key

@@ -10,7 +10,7 @@ from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.ageing cimport ageing_sweep, reopen_ports
-from dataplane.frames.frame cimport BURST_MAX, FRAME_KEPT, FRAME_TAGGED, Burst, Frame, frame_wire_bytes
+from dataplane.frames.frame cimport BURST_MAX, FRAME_KEPT, FRAME_REFUSED, FRAME_TAGGED, Burst, Frame, frame_refuse, frame_wire_bytes
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.frames.rarp cimport rarp_begin
 from dataplane.pipeline cimport pipeline_run
@@ -92,7 +92,7 @@ cdef inline void lose_copy(PortState *port, TxCopy *copy, Reason reason) noexcep
         return
     copy.frame.n_copies -= 1
     if copy.frame.reason == PASS:
-        copy.frame.reason = reason
+        frame_refuse(copy.frame, port.index, reason)
 
 
 cdef void count_one_by_one(PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
@@ -198,6 +198,14 @@ cdef inline void send_all(SwitchState *switch) noexcept nogil:
     switch.n_tx_ports = 0
 
 
+cdef inline void count_dropped(PortState *port, const Frame *frame) noexcept nogil:
+    """Book a frame that reached nobody, at its sender; and whether it was for another port's sake."""
+    counter_add(&port.counters.drops[frame.reason], 1)
+    if frame.flags & FRAME_REFUSED and frame.destination_key != port.index:
+        counter_add(&port.counters.refused[frame.reason], 1)
+        port.counters.refused_by[frame.reason] = frame.destination_key + 1
+
+
 cdef inline void count_received(PortState *port, const Burst *burst) noexcept nogil:
     """Book the fate of each frame of the burst: rx_frames == sent + kept + drops."""
     cdef uint64_t n_bytes = 0, n_packets = 0, n_sent = 0, n_kept = 0
@@ -212,7 +220,7 @@ cdef inline void count_received(PortState *port, const Burst *burst) noexcept no
         elif frame.flags & FRAME_KEPT:
             n_kept += 1
         else:
-            counter_add(&port.counters.drops[frame.reason], 1)
+            count_dropped(port, frame)
     counter_add(&port.counters.rx_frames, burst.n)
     counter_add(&port.counters.rx_packets, n_packets)
     counter_add(&port.counters.rx_bytes, n_bytes)

@@ -38,6 +38,7 @@ cdef enum:                       # Frame.flags
     FRAME_UNKNOWN = 8            # unicast to nobody in the FDB
     FRAME_FIRST = 16             # came in when its port had no address of its own yet
     FRAME_KEPT = 32              # a copy waits in a queue
+    FRAME_REFUSED = 64           # `destination_key` is the index of the port that was the last to refuse it
 
 cdef enum:                       # EtherTypes
     TYPE_8021Q = 0x8100
@@ -56,7 +57,7 @@ cdef struct Frame:               # one cache line; what frame_begin clears lies 
     uint8_t *header              # private octets: addresses, EtherType, ...; no outer tag
     Segment *segments            # borrowed: what follows the private octets
     uint64_t source_key          # MAC << 16, and the VID from ingress on
-    uint64_t destination_key
+    uint64_t destination_key     # with the VID that it is looked up in; past lookup see FRAME_REFUSED
     uint32_t length              # octets without FCS and without the tag taken off
     uint16_t header_length       # private octets
     uint16_t n_packets           # packets on a wire: 1, or the segments of a super-frame
@@ -122,6 +123,13 @@ cdef inline Frame *frame_begin(Burst *burst) noexcept nogil:
     frame.n_packets = 1
     memset(&frame.n_segments, 0, 24)
     return frame
+
+
+cdef inline void frame_refuse(Frame *frame, uint16_t port, uint8_t reason) noexcept nogil:
+    """No copy for the port with index `port`, the last that could have taken one; it says whose setting that was."""
+    frame.reason = reason
+    frame.flags |= FRAME_REFUSED
+    frame.destination_key = port
 
 
 cdef inline void frame_borrow(Burst *burst, Frame *frame, uint8_t *data, uint64_t length) noexcept nogil:

@@ -30,7 +30,7 @@ from dataplane.state cimport (
 )
 from dataplane.sys.compiler cimport counter_add, vs_likely, vs_unlikely
 from dataplane.tables.event_ring cimport (
-    EVENT_DHCP_SERVER, EVENT_IP_BINDING, EVENT_MOVE_DAMPING, EVENT_MOVED, EVENT_ROUTER_ADVERTISEMENT, EVENT_SOURCE_ELSEWHERE,
+    EVENT_DHCP_SERVER, EVENT_FORGED_TRANSMITS, EVENT_IP_BINDING, EVENT_MOVE_DAMPING, EVENT_MOVED, EVENT_ROUTER_ADVERTISEMENT, EVENT_SOURCE_ELSEWHERE,
 )
 from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_LEARNED, FdbEntry
 
@@ -46,7 +46,7 @@ cdef inline Reason judged(PortState *port, uint8_t policy, Reason reason) noexce
 cdef inline Reason guard_judged(
     SwitchState *switch, PortState *port, const Frame *frame, uint8_t policy, int what, Reason reason
 ) noexcept nogil:
-    """What becomes of a guard's verdict, which is reported too."""
+    """What becomes of a verdict that is reported too."""
     if vs_unlikely(reason != PASS):
         port_report(switch, port, what, frame_source(frame) << 16 | frame.vid, PORT_NONE, policy)
     return judged(port, policy, reason)
@@ -81,7 +81,8 @@ cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *fr
     if vs_likely(port.features == 0) or reason != PASS:         # most ports have no more to do
         return reason
     if port.features & F_FORGED_TRANSMITS:
-        reason = judged(port, port.forged_transmits, forged_transmits_ingress(port, frame))
+        reason = forged_transmits_ingress(port, frame)
+        reason = guard_judged(switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, reason)
     if reason == PASS and port.features & F_STORM_CONTROL:
         reason = storm_control_ingress(switch, port, frame, destination)
     if vs_unlikely(port.features & F_GUARDS) and reason == PASS:     # unlikely: its code lies apart from what all run
@@ -98,10 +99,12 @@ cdef inline Reason unknown_chain(SwitchState *switch, PortState *port, Frame *fr
     return PASS
 
 
-cdef inline Reason first_chain(PortState *port, Frame *frame) noexcept nogil:
+cdef inline Reason first_chain(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
     """As `ingress_chain` about the source of a frame that came before its port had an address; by now it may have one."""
     if port.features & F_FORGED_TRANSMITS:
-        return judged(port, port.forged_transmits, forged_transmits_ingress(port, frame))
+        return guard_judged(
+            switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, forged_transmits_ingress(port, frame)
+        )
     return PASS
 
 

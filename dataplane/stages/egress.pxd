@@ -5,7 +5,7 @@ A frame that leaves by no port gets the reason of the last port that refused it.
 
 from libc.stdint cimport uint16_t, uint32_t
 
-from dataplane.frames.frame cimport FRAME_TAGGED, PORT_SEEK, Burst, Frame, frame_wire_bytes
+from dataplane.frames.frame cimport FRAME_TAGGED, PORT_SEEK, Burst, Frame, frame_refuse, frame_wire_bytes
 from dataplane.policies.chain cimport egress_chain, mirrors_destination, promiscuous_mode_overhears, teaming_uplink, vlan_tci
 from dataplane.ports.port cimport TxCopy
 from dataplane.reasons cimport (
@@ -65,15 +65,16 @@ cdef inline Reason egress_copy(SwitchState *switch, PortState *in_port, PortStat
     return PASS
 
 
-cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *frame) noexcept nogil:
-    """A copy for every port of the frame's flood group; PASS if at least one was made."""
+cdef inline void egress_flood(SwitchState *switch, PortState *in_port, Frame *frame) noexcept nogil:
+    """A copy for every port of the frame's flood group; without any the frame has a reason."""
     cdef Reason reason = DROP_UNKNOWN_UNICAST if frame.out_port == PORT_SEEK else DROP_NO_RECEIVER, last
     cdef bint is_sent = False
     cdef FloodGroup *group = switch.groups[frame.vid]
-    cdef PortState *out_port
+    cdef PortState *out_port, *refuser = NULL
     cdef uint32_t i, n
     if group == NULL:
-        return reason
+        frame.reason = reason
+        return
     n = group.n_seekers if frame.out_port == PORT_SEEK else group.n_ports
     for i in range(n):
         if group.ports[i] == in_port.index:          # never out of the port it came in by
@@ -86,7 +87,11 @@ cdef inline Reason egress_flood(SwitchState *switch, PortState *in_port, Frame *
             is_sent = True
         else:
             reason = last
-    return PASS if is_sent else reason
+            refuser = out_port
+    if vs_unlikely(not is_sent):
+        frame.reason = reason
+        if refuser != NULL:
+            frame_refuse(frame, refuser.index, reason)
 
 
 cdef inline void egress_overhear(SwitchState *switch, PortState *in_port, PortState *out_port, Frame *frame) noexcept nogil:
@@ -116,6 +121,7 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
     cdef PortState *out_port
     cdef uint32_t i
     cdef Frame *frame
+    cdef Reason reason
     for i in range(burst.n):
         frame = &burst.frames[i]
         if frame.reason != PASS:
@@ -126,9 +132,11 @@ cdef inline void egress_burst(SwitchState *switch, PortState *in_port, Burst *bu
             out_port = switch.ports[frame.out_port]
             if out_port != NULL:
                 out_port = teaming_uplink(switch, in_port, out_port)
-            frame.reason = DROP_PORT_DOWN if out_port == NULL else egress_copy(switch, in_port, out_port, frame)
+            reason = DROP_PORT_DOWN if out_port == NULL else egress_copy(switch, in_port, out_port, frame)
+            if vs_unlikely(reason != PASS):
+                frame_refuse(frame, frame.out_port if out_port == NULL else out_port.index, reason)
         else:
             out_port = NULL
-            frame.reason = egress_flood(switch, in_port, frame)
+            egress_flood(switch, in_port, frame)
         if vs_unlikely(is_overheard):
             egress_overhear(switch, in_port, out_port, frame)

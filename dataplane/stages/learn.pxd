@@ -80,7 +80,7 @@ cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *fra
     if vs_likely(entry != NULL) and entry.port == port.index and entry.seen_s == switch.now_s:
         return PASS
     if vs_unlikely(frame.flags & FRAME_FIRST):
-        reason = first_chain(port, frame)
+        reason = first_chain(switch, port, frame)
     if reason == PASS and entry != NULL and entry_is_old(&switch.fdb, entry, switch.now_s):
         expire_entry(switch, entry)
         entry = NULL

@@ -23,6 +23,7 @@ cdef enum:                       # Event.what: the order of messages.EVENTS
     EVENT_IP_BINDING
     EVENT_DHCP_SERVER
     EVENT_ROUTER_ADVERTISEMENT
+    EVENT_FORGED_TRANSMITS
     EVENTS_N
 
 cdef struct Event:

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from dataplane.messages import EVENTS, PORT_DEFAULTS
+from dataplane.reasons import SENTENCES
 from tests.support.frames import A, B, frame
 from tests.support.packets import arp
 from tests.support.planes import supervised
@@ -25,6 +26,7 @@ GOOD = {
     "ip_binding": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": False},
     "dhcp_server": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": True},
     "router_advertisement": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": False},
+    "forged_transmits": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": False},
     "port_down": {"port": "a.x", "errno": 5},
     "events_lost": {"n": 12},
 }
@@ -37,6 +39,7 @@ SAYS = {
     "ip_binding": ("a.x", MAC, "dropped"),
     "dhcp_server": ("a.x", "let pass"),
     "router_advertisement": ("a.x", "dropped"),
+    "forged_transmits": ("a.x", MAC, "not an address of its own", "dropped"),
     "port_down": ("a.x", "Input/output error"),
     "events_lost": ("12",),
 }
@@ -102,6 +105,13 @@ def test_the_same_about_the_same_port_is_one_entry(events):
     assert [(entry.port, entry.count) for entry in events.entries()] == [("a.x", 5), ("a.y", 1)]
 
 
+def test_storms_of_each_kind_are_entries_of_their_own(events):
+    for kind in ("broadcast", "multicast", "unknown_unicast", "broadcast"):
+        events.take({"event": "storm_control", **GOOD["storm_control"], "kind": kind}, PORTS)
+    assert [(entry.kind, entry.count) for entry in events.entries()] == [
+        ("multicast", 1), ("unknown unicast", 1), ("broadcast", 2)]
+
+
 def test_the_oldest_goes_when_there_is_no_room(events):
     ports = {f"p{n}": PORTS["a.x"] for n in range(KEPT_MAX + 3)}
     for port in ports:
@@ -132,6 +142,35 @@ def test_a_real_data_plane_reports_a_storm():
         (row,) = storm(one)
         assert (row["event"], row["port"], row["switch"], row["mac"]) == ("storm_control", "a", "s1", A)
         assert "a sends more broadcast frames" in row["text"]
+
+
+def test_a_frame_that_another_port_refused_is_told_of_that_port():
+    """Whose setting it was: of the destination's port, not of the sender's; and the control, its own setting, at the sender."""
+    with supervised() as one:
+        one.start("a", "b")
+        one.guests.send("b", frame(A, B))
+        for key, reason in (("block", "blocked"), ("link", "link_down")):
+            set_port(one, "b", {key: True if key == "block" else "down"})
+            one.guests.send("a", frame(B, A))
+            row = eventually(lambda reason=reason: dropped(one, "a", reason))
+            assert (row["at"], row["count"], row["direction"]) == ("b", 1, "ingress")
+            assert "The destination's port b is" in row["sentence"] and f"`{key}: " in row["sentence"]
+            set_port(one, "b", {key: False if key == "block" else "up"})
+        set_port(one, "a", {"block": True})
+        one.guests.send("a", frame(B, A))
+        rows = eventually(lambda: len(rows := [row for row in views.drops(one.supervisor.planes())
+                                               if row["reason"] == "blocked"]) == 2 and rows)
+        assert {(row["port"], row["at"], row["count"]) for row in rows} == {("a", "b", 1), ("a", "a", 1)}
+        assert SENTENCES["blocked"] in [row["sentence"] for row in rows if row["at"] == "a"]
+
+
+def set_port(one, port, config):
+    one.supervisor.perform(PortSet("t", "test", switch="s1", port=port, config=config))
+
+
+def dropped(one, port, reason):
+    rows = views.drops(one.supervisor.planes())
+    return next((row for row in rows if (row["port"], row["reason"]) == (port, reason)), None)
 
 
 def test_what_is_let_pass_and_watched_is_counted():

@@ -23,6 +23,8 @@ def test_a_source_that_is_not_the_ports(two, policy, to):
     assert two.drops("a") == ({"forged_transmits": 1} if policy == "reject" else {})
     assert two.monitored("a") == ({"forged_transmits": 1} if policy == "monitor" else {})
     assert two.fdb() == {(0, A, "a"), (0, B, "b")}           # a forged address teaches nothing
+    reported = [(event["event"], event["port"], event["mac"], event["monitored"]) for event in two.events()]
+    assert reported == ([] if policy == "accept" else [("forged_transmits", "a", C, policy == "monitor")])
 
 
 def test_a_learning_port_has_no_address_to_compare_with(switch):

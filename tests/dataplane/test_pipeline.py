@@ -231,6 +231,7 @@ def assert_same(what: str, found: Any, expected: Any) -> None:
 
 
 SHOWN = {"effective": "static"}
+KINDS = ("drops", "tx_drops", "monitored", "refused")
 RARP = b"\x80\x35"
 COUNTED = ("rx_frames", "rx_bytes", "originated", "sent", "kept", "tx_frames", "tx_bytes", "tx_kept", "learned", "moved",
            "expired")
@@ -244,12 +245,12 @@ def table_of(switch: MemorySwitch) -> set[tuple[int, str, str, str]]:
 
 def numbers_of(record: dict[str, Any]) -> dict[str, Any]:
     numbers = {key: record[key] for key in COUNTED}
-    return numbers | {kind: {key: n for key, n in record[kind].items() if n} for kind in ("drops", "tx_drops", "monitored")}
+    return numbers | {kind: {key: n for key, n in record[kind].items() if n} for kind in KINDS}
 
 
 def numbers_of_port(port: Port) -> dict[str, Any]:
     numbers = {key: port.count[key] for key in COUNTED}
-    kinds: dict[str, Counter[str]] = {"drops": port.drops, "tx_drops": port.tx_drops, "monitored": port.monitored}
+    kinds: dict[str, Counter[str]] = {kind: getattr(port, kind) for kind in KINDS}
     return numbers | {kind: {key: n for key, n in counter.items() if n} for kind, counter in kinds.items()}
 
 

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dataplane import reasons
+from tests.support.frames import BROADCAST, A, B, frame
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +27,49 @@ def test_every_reason_has_one_sentence():
     for name, sentence in reasons.REASONS:
         assert re.fullmatch(r"[A-Z][^\n|]+\.", sentence), name
         assert re.fullmatch(r"[a-z_]+", name)
+
+
+def test_what_a_destination_says_names_it_and_is_a_reason():
+    assert set(reasons.AT_DESTINATION) <= set(reasons.NAMES)
+    for name in reasons.NAMES[1:]:
+        assert "b.eth0" in reasons.sentence_at(name, "b.eth0")
+
+
+REFUSALS = {
+    "blocked": {"block": True},
+    "link_down": {"link": "down"},
+    "isolated": {"isolated": True},
+    "split_horizon": {"split_horizon": "x"},
+    "port_down": {"carrier": False},
+    "oversize": {"mtu": 64},
+}
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.parametrize("destination", [B, BROADCAST], ids=["unicast", "flood"])
+def test_who_refused_a_frame_is_booked_at_its_sender(switch, reason, destination):
+    """By unicast and as a flood; a frame that the sender's own port refuses names no other port."""
+    both = REFUSALS[reason] if reason in ("isolated", "split_horizon") else {}
+    switch.port("a", **both)
+    switch.port("b", learning="off", mac=B, **both)
+    switch.set("b", **REFUSALS[reason])
+    octets = frame(destination, A, payload=bytes(100))
+    switch.send("a", octets)
+    count = switch.core.counters("a")
+    assert (count["drops"][reason], count["refused"][reason]) == (1, 1)
+    assert count["refused_by"][reason] == switch.core.config_of("b")["index"] + 1
+    # The control: the same at the sender is the sender's own, and what arrives is no drop.
+    if reason in ("blocked", "link_down", "oversize"):
+        switch.set("a", **REFUSALS[reason])
+        switch.send("a", octets)
+        count = switch.core.counters("a")
+        assert (count["drops"][reason], count["refused"][reason]) == (2, 1)
+    else:
+        switch.set("b", carrier=True, isolated=False, split_horizon="")
+        switch.sent()
+        switch.send("a", octets)
+        assert switch.sent() == {"b": [octets]}
+        assert switch.core.counters("a")["refused"][reason] == 1
 
 
 def test_the_documentation_lists_every_reason():

@@ -57,6 +57,20 @@ def test_a_small_budget_lets_a_guest_boot(switch):
     assert n_received(switch) == 5
 
 
+def test_each_kind_is_reported_for_itself(switch):
+    """A storm of one kind hides no other; once a second each."""
+    switch.port("a", storm_control=dict.fromkeys(KINDS, 10))
+    switch.port("b")
+    switch.send("b", frame(src=B))
+    switch.events()
+    for _ in range(2):
+        switch.send("a", *(octets for kind in KINDS.values() for octets in [frame(kind)] * 40))
+    assert [event["kind"] for event in switch.events()] == list(KINDS)
+    switch.wait(1.1)
+    switch.send("a", *[frame()] * 40)
+    assert [event["kind"] for event in switch.events()] == ["broadcast"]
+
+
 def test_a_budget_of_zero_lets_nothing_pass(switch):
     switch.port("a", max_macs=1, storm_control={"broadcast": 0})
     switch.port("b")

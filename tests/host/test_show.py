@@ -54,7 +54,7 @@ def test_fdb(box):
 def test_drops_have_their_sentence(box):
     (row,) = show(box, "drops")
     wanted = {"reason": "forged_transmits", "count": 1, "port": "alice.eth0", "direction": "ingress",
-              "sentence": SENTENCES["forged_transmits"]}
+              "at": "alice.eth0", "sentence": SENTENCES["forged_transmits"]}
     assert {key: row[key] for key in wanted} == wanted
 
 

@@ -43,6 +43,7 @@ class Frame:
         self.nobody = ""                     # the reason if there are none
         self.mirrored: set[str] = set()      # the mirror destinations that have a copy
         self.reason = ""                     # why it was dropped; "" is not at all
+        self.refused_by = ""                 # the last port that could have taken it
         self.is_sent = False
         self.is_kept = False
 
@@ -89,6 +90,7 @@ class Port:
         self.drops: Counter[str] = Counter()
         self.tx_drops: Counter[str] = Counter()
         self.monitored: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()          # of drops, those that another port refused
         self.uplink: str = config["name"]    # by which its frames go to a team
         self.uplink_before, self.uplink_before_until = "", 0
         self.configure(config)
@@ -164,6 +166,7 @@ class Port:
             self.count["kept"] += 1
         else:
             self.drops[frame.reason] += 1
+            self.refused[frame.reason] += frame.refused_by not in ("", self.name)
 
     # Sending: what the receiver does not take waits, up to a bound.
 
@@ -179,7 +182,7 @@ class Port:
             self.count["tx_kept"] += 1
             self.queue.append(octets)
         else:
-            frame.reason = "tx_queue_full"
+            frame.reason, frame.refused_by = "tx_queue_full", self.name
             self.tx_drops["tx_queue_full"] += 1
 
     def lose_waiting(self) -> None:

@@ -227,6 +227,7 @@ class ReferenceSwitch(ReferenceTeam):
                     reasons.insert(0, self.leave(port, out, frame, copies))
                 elif not isinstance(self._tag(port, out, frame), str):
                     out.monitored["promiscuous_mode"] += 1
+        frame.refused_by = frame.receivers[-1].name if frame.receivers else ""
         return "" if "" in reasons else reasons[-1]
 
     def leave(self, port: Port, out: Port, frame: Frame, copies: Copies) -> str:

@@ -34,6 +34,7 @@ WORDS: dict[str, str] = {
     "ip_binding": "{port} ({mac}) claims an address that is not among its `addresses`: {verdict}",
     "dhcp_server": "{port} ({mac}) answers as a DHCP server: {verdict}",
     "router_advertisement": "{port} ({mac}) poses as a router: {verdict}",
+    "forged_transmits": "{port} sends as {mac}, which is not an address of its own: {verdict}",
     "port_down": "{port} has gone down by itself: {error}",
     "events_lost": "{n} further reports found no room",
 }
@@ -48,12 +49,13 @@ class Entry:
     vlan: int | None
     other: str | None                  # the second port, where there are two
     text: str
+    kind: str | None = None            # of a storm
     count: int = 1
 
     @property
-    def what(self) -> tuple[str, str | None, str | None]:
+    def what(self) -> tuple[str | None, ...]:
         """Entries that share this are one."""
-        return self.event, self.port, self.other
+        return self.event, self.port, self.other, self.kind
 
 
 class Events:
@@ -62,7 +64,7 @@ class Events:
     def __init__(self, name: str, clock: Callable[[], float] = time.time) -> None:
         self._name = name
         self._clock = clock
-        self._entries: dict[tuple[str, str | None, str | None], Entry] = {}
+        self._entries: dict[tuple[str | None, ...], Entry] = {}
         self._lines_paid_s = 0.0
         self._n_silent = 0
 
@@ -108,7 +110,7 @@ def _entry(message: Message, ports: Ports, now_s: float) -> Entry | None:
     if port is None and event != "events_lost":
         return None
     return Entry(now_s, event, port, _mac(message, ports), _vlan(message, ports), values.get("from") or values.get("other"),
-                 words.format(**values))
+                 words.format(**values), values.get("kind"))
 
 
 def _mac(message: Message, ports: Ports) -> str | None:

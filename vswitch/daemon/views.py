@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataplane.messages import PORTS_MAX
-from dataplane.reasons import SENTENCES
+from dataplane.reasons import SENTENCES, sentence_at
 from vswitch.daemon.plane import Plane
 from vswitch.errors import DataplaneError
 from vswitch.plan.vlan_words import vlan_words
@@ -77,18 +77,31 @@ def _without_zeroes(counts: dict[str, int]) -> dict[str, int]:
 
 
 def drops(planes: list[Plane]) -> list[Row]:
-    """One row for each port, direction and reason that has a count; most frequent first."""
+    """One row for each port, direction and reason that has a count, and for frames that another port refused; most frequent
+    first.  `at` is the port whose setting or state it was: the sender's own, or the destination's."""
     rows = []
     for plane in planes:
-        for config in _configs(plane):
-            counted = plane.tables.port(config["index"])
-            rows += [
-                {"reason": reason, "count": count, "port": config["name"], "switch": plane.config["name"],
-                 "topology": plane.config["topology"], "direction": direction, "sentence": SENTENCES[reason]}
-                for direction, key in (("ingress", "drops"), ("egress", "tx_drops"))
-                for reason, count in _without_zeroes(counted[key]).items()
-            ]
+        configs = _configs(plane)
+        names = {config["index"] + 1: config["name"] for config in configs}
+        for config in configs:
+            rows += [{"reason": reason, "count": count, "port": config["name"], "switch": plane.config["name"],
+                      "topology": plane.config["topology"], "direction": direction, "at": at, "sentence": sentence}
+                     for direction, reason, count, at, sentence in _dropped(plane.tables.port(config["index"]), config, names)]
     return sorted(rows, key=lambda row: -row["count"])
+
+
+def _dropped(counted: Row, config: Row, names: dict[int, str]) -> Iterator[tuple[str, str, int, str, str]]:
+    """(direction, reason, count, at, sentence) of one port; `names` by what the counters call a port."""
+    name = config["name"]
+    for reason, count in _without_zeroes(counted["drops"]).items():
+        n_refused = min(count, counted["refused"][reason])
+        if count > n_refused:
+            yield "ingress", reason, count - n_refused, name, SENTENCES[reason]
+        if n_refused:                  # by several ports, maybe: the last one is known
+            at = names.get(counted["refused_by"][reason], "")
+            yield "ingress", reason, n_refused, at, sentence_at(reason, at or "that has gone since")
+    for reason, count in _without_zeroes(counted["tx_drops"]).items():
+        yield "egress", reason, count, name, SENTENCES[reason]
 
 
 def events(planes: list[Plane]) -> list[Row]:
