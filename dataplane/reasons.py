@@ -74,7 +74,8 @@ AT_DESTINATION: dict[str, str] = {
                    "port's `mac_changes` is `reject`.",
     "split_horizon": "The sender's port and the destination's port {port} have the same word in `split_horizon`.",
     "private_vlan": "The destination's port {port} does not hear the sender's member of its private VLAN.",
-    "loop_guard": "The destination's port {port} is closed for a few seconds, because its guest forwards between two of its ports.",
+    "loop_guard": "The destination's port {port} is closed for a few seconds, because its guest forwards between two of "
+                  "its ports.",
     "mirrors": "The destination's port {port} is the destination of a mirror: it gets copies and nothing else.",
     "teaming": "The destination's port {port} does not use the uplink that the frame came by.",
 }
