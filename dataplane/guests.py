@@ -6,7 +6,7 @@ rid of it because an answer is owed that nobody can give.
 
     {"event": "guest_busy", "port": NAME, "busy": true | false}
     {"event": "guest_state", "port": NAME, "state": {...}}  + fds      all that a successor needs (backend.py, Backend.record)
-    {"event": "guest_gone", "port": NAME, "why": "..."}
+    {"event": "guest_gone", "port": NAME, "why": "...", "refused": true | false}
     {"event": "carrier", "port": NAME, "carrier": true | false}
 """
 
@@ -86,7 +86,8 @@ class Guests:
         if not backend.is_open:
             self._forget(name)
             log.warning("the guest of port %s is gone: %s", name, backend.why_closed)
-            self._tell({"event": "guest_gone", "port": name, "why": backend.why_closed}, [])
+            self._tell({"event": "guest_gone", "port": name, "why": backend.why_closed,
+                        "refused": bool(backend.refusal)}, [])
         self._set_carrier(name, backend.is_open and backend.is_up)
 
     def settle_all(self) -> None:

@@ -10,7 +10,9 @@ from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from dataplane.ageing cimport ageing_sweep, reopen_ports
-from dataplane.frames.frame cimport BURST_MAX, FRAME_KEPT, FRAME_REFUSED, FRAME_TAGGED, Burst, Frame, frame_refuse, frame_wire_bytes
+from dataplane.frames.frame cimport (
+    BURST_MAX, FRAME_KEPT, FRAME_REFUSED, FRAME_TAGGED, Burst, Frame, frame_refuse, frame_wire_bytes,
+)
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.frames.rarp cimport rarp_begin
 from dataplane.pipeline cimport pipeline_run

@@ -18,7 +18,9 @@ from tests.support.waiting import eventually
 from vswitch import errors
 from vswitch.daemon import main
 from vswitch.daemon.api import make_app
+from vswitch.daemon.audit import PeerProtocol
 from vswitch.daemon.client import Client
+from vswitch.daemon.journal import Journal
 from vswitch.daemon.places import Places
 from vswitch.errors import DaemonError, TopologyError, UsageError, VswitchError
 
@@ -48,8 +50,8 @@ def served():
         places.make()
         control = FakeControl()
         daemon = SimpleNamespace(control=control, supervisor=SimpleNamespace(planes=lambda topology=None: []),
-                                 busy=contextlib.nullcontext, topologies=list, foreign=list)
-        server = uvicorn.Server(uvicorn.Config(make_app(daemon), log_config=None, lifespan="off"))
+                                 busy=contextlib.nullcontext, topologies=list, foreign=list, journal=Journal())
+        server = uvicorn.Server(uvicorn.Config(make_app(daemon), http=PeerProtocol, log_config=None, lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [main.listener(places)]})
         thread.start()
         client = Client(run_dir)

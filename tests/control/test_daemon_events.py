@@ -132,7 +132,7 @@ def test_the_log_is_spared_and_says_so(events, caplog):
 def storm(one):
     one.supervisor.perform(PortSet("t", "test", switch="s1", port="a", config={"storm_control": {"broadcast": 0}}))
     one.guests.send("a", frame("ff:ff:ff:ff:ff:ff", A))
-    return eventually(lambda: views.events(one.supervisor.planes()))
+    return eventually(lambda: views.events(one.supervisor.journal.entries()))
 
 
 def test_a_real_data_plane_reports_a_storm():
@@ -194,7 +194,7 @@ def test_an_adopted_data_plane_is_heard_too(monkeypatch):
     with supervised() as one:
         one.start("a", "b")
         one.supervisor.release()
-        one.supervisor = Supervisor(one.places, one.guests.open_port)
+        one.supervisor = Supervisor(one.places, one.guests.open_port, one.supervisor.journal)
         one.supervisor.adopt_all()
         (row,) = storm(one)
         assert row["event"] == "storm_control"
@@ -202,7 +202,7 @@ def test_an_adopted_data_plane_is_heard_too(monkeypatch):
 
 def reported(one, event):
     """The row of an event, once it is there."""
-    return next((row for row in views.events(one.supervisor.planes()) if row["event"] == event), None)
+    return next((row for row in views.events(one.supervisor.journal.entries()) if row["event"] == event), None)
 
 
 def test_a_guest_that_bridges_its_ports_is_named():

@@ -78,7 +78,8 @@ def drops(topology: str | None, output: str) -> None:
 @topology_option
 @output_option
 def events(topology: str | None, output: str) -> None:
-    """What the switches have noticed, newest first: storms, moving addresses, loops, guests that pose as others.
+    """What was noticed, newest first: changes with who made them, refusals, roll-backs; guests that come and go; data planes
+    that died; storms, moving addresses, loops, guests that pose as others.
 
     The same thing about the same port is one row with a count.
     """

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vswitch import __version__
 from vswitch.daemon import metrics, views
+from vswitch.daemon.audit import Audit, command, name_in, who
 from vswitch.daemon.daemon import Daemon
 from vswitch.errors import DaemonError, RefusedError, TopologyError, UsageError, VswitchError
 from vswitch.plan import Step, as_json
@@ -93,29 +94,39 @@ def make_app(daemon: Daemon) -> FastAPI:
 # Plain functions, not coroutines: each runs in a thread, so a long `up` holds up no read.
 
 def _add_changes(app: FastAPI, daemon: Daemon) -> None:
+    audit = Audit(daemon.journal)
+
     @app.post("/up")
-    def up(asked: AskedToDo) -> dict[str, Any]:
-        return _done(*daemon.control.up(asked.text, asked.file, asked.wish, asked.confirm_s))
+    def up(request: Request, asked: AskedToDo) -> dict[str, Any]:
+        words = command("up", asked.file, lab=asked.lab, force=asked.force, take_over=asked.take_over, confirm=asked.confirm_s)
+        return _done(*audit(who(request), words, name_in(asked.text), "changed", lambda: daemon.control.up(
+            asked.text, asked.file, asked.wish, asked.confirm_s)))
 
     @app.post("/plan")
     def plan(asked: Asked) -> dict[str, Any]:
         return _done(*daemon.control.plan(asked.text, asked.file, asked.wish))
 
     @app.post("/down")
-    def down(farewell: Farewell) -> dict[str, Any]:
-        return _done(*daemon.control.down(farewell.name, farewell.force))
+    def down(request: Request, farewell: Farewell) -> dict[str, Any]:
+        words = command(f"down {farewell.name}", force=farewell.force)
+        return _done(*audit(who(request), words, farewell.name, "changed", lambda: daemon.control.down(
+            farewell.name, farewell.force)))
 
     @app.post("/confirm")
-    def confirm(named: Named) -> dict[str, Any]:
-        return _done(*daemon.control.confirm(named.name))
+    def confirm(request: Request, named: Named) -> dict[str, Any]:
+        return _done(*audit(who(request), f"confirm {named.name}", named.name, "confirmed",
+                            lambda: daemon.control.confirm(named.name)))
 
     @app.post("/rollback")
-    def rollback(named: Named) -> dict[str, Any]:
-        return _done(*daemon.control.rollback(named.name))
+    def rollback(request: Request, named: Named) -> dict[str, Any]:
+        return _done(*audit(who(request), f"rollback {named.name}", named.name, "rolled_back",
+                            lambda: daemon.control.rollback(named.name)))
 
     @app.post("/attach")
-    def attach(attachment: Attachment) -> dict[str, Any]:
-        return _done(*daemon.control.attach(attachment.topology, attachment.port, attachment.tap))
+    def attach(request: Request, attachment: Attachment) -> dict[str, Any]:
+        words = f"attach {attachment.port} {attachment.tap}"
+        return _done(*audit(who(request), words, attachment.topology, "changed", lambda: daemon.control.attach(
+            attachment.topology, attachment.port, attachment.tap)))
 
 
 def _add_reads(app: FastAPI, daemon: Daemon) -> None:
@@ -135,7 +146,7 @@ def _add_reads(app: FastAPI, daemon: Daemon) -> None:
 
     @app.get("/events")
     def events(topology: str | None = None) -> list[views.Row]:
-        return views.events(planes(topology))
+        return views.events(daemon.journal.entries(topology))
 
     @app.get("/switches")
     def switches(topology: str | None = None) -> list[views.Row]:

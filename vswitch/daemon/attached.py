@@ -10,7 +10,6 @@ What a data plane says about a guest is kept and handed to its successor, which 
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from typing import Any
 
 from vswitch.host import vhost_sockets
 
-log = logging.getLogger("vswitchd")
 RETRY_S = 0.2                      # between looks for a QEMU that is to listen
 
 
@@ -89,7 +87,6 @@ def take_event(port: AttachedPort, event: dict[str, Any], fds: list[int]) -> boo
     if what == "guest_busy":
         port.guest.is_busy = event.get("busy") is not False
     elif what == "guest_gone":
-        log.warning("the guest of port %s is gone: %r", port.config["name"], str(event.get("why"))[:200])
         port.lose_guest()
     elif fds and isinstance(event.get("state"), dict):
         kept = Guest(fds, event["state"], port.guest.is_busy)

@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 
 from vswitch import reconcile
 from vswitch.daemon.deadlines import Deadlines, now_s
+from vswitch.daemon.journal import Journal
+from vswitch.daemon.notes import told
 from vswitch.daemon.places import Places
 from vswitch.daemon.records import Record, forget_record, load_record, load_records, save_record
 from vswitch.errors import PartlyAppliedError, RefusedError, RolledBackError, TopologyError, UsageError, VswitchError
@@ -31,10 +33,12 @@ Done = tuple[str, list[Step]]      # the topology's name, and the steps
 class Control:
     """`machine` observes and performs; see `vswitch.reconcile.Machine`.  `follow` hears what is up now under a name."""
 
-    def __init__(self, places: Places, machine: reconcile.Machine, follow: Follow = lambda name, record: None) -> None:
+    def __init__(self, places: Places, machine: reconcile.Machine, follow: Follow = lambda name, record: None,
+                 journal: Journal | None = None) -> None:
         self._places = places
         self._machine = machine
         self._follow = follow
+        self._journal = journal or Journal()
         self._applying = threading.Lock()
         self._deadlines = Deadlines(self._expire)
         self._rolled_back: set[str] = set()
@@ -140,8 +144,9 @@ class Control:
             record = load_record(self._places, name)
             try:
                 if record is not None:
-                    for step in self._apply(record):
-                        log.warning("%s: mended: %s", name, step.words)
+                    steps = self._apply(record)
+                    if steps:
+                        self._journal.of(name).note("mended", f"the host had changed; mended: {told(steps)}")
             except TopologyError as error:
                 log.info("%s waits: %s", name, error)        # for an adapter that has not come back yet
             except VswitchError as error:
@@ -163,9 +168,11 @@ class Control:
                 return
             try:
                 steps = self._roll_back(record)
-                log.warning("%s: nobody confirmed the last change; taken back with %d steps", name, len(steps))
+                self._journal.of(name).audit("rolled_back",
+                                             f"the last change was not confirmed in time and is undone: {told(steps)}")
             except VswitchError as error:
-                log.error("%s: the last change cannot be taken back: %s", name, error)
+                self._journal.of(name).note("failed", f"the last change was not confirmed in time and cannot be undone: {error}",
+                                            level=logging.ERROR)
                 self._deadlines.set(name, now_s() + RETRY_S)
 
     def _roll_back(self, record: Record) -> list[Step]:

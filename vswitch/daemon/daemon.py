@@ -13,6 +13,7 @@ from vswitch.daemon.control import Control
 from vswitch.daemon.guest_filters import GuestFilters
 from vswitch.daemon.healer import Healer
 from vswitch.daemon.host import Host
+from vswitch.daemon.journal import Journal
 from vswitch.daemon.machine import HostMachine
 from vswitch.daemon.places import Places
 from vswitch.daemon.records import Record
@@ -26,10 +27,12 @@ IDLE_S = 60.0                      # a vswitchd that a command started ends afte
 class Daemon:
     def __init__(self, places: Places, host: Host) -> None:
         self._host = host
-        self.supervisor = Supervisor(places, host.open_port)
+        self.journal = Journal(places.events)
+        self.supervisor = Supervisor(places, host.open_port, self.journal)
         self._carriers = Carriers(host, self.supervisor, lambda topology: self._healer.ask(topology))
         self._filters = GuestFilters(self.supervisor)
-        self.control = Control(places, HostMachine(host, self.supervisor, self._carriers), self._follow)
+        self.control = Control(places, HostMachine(host, self.supervisor, self._carriers), self._follow,
+                               self.journal)
         self._healer = Healer(self.control.heal)
         self._lock = threading.Lock()
         self._n_requests = 0
@@ -49,6 +52,7 @@ class Daemon:
         self._filters.close()
         self._carriers.close()
         self.supervisor.release()
+        self.journal.close()
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:

@@ -1,9 +1,10 @@
-"""What a data plane reports: checked like any foreign input, put into words, logged in moderation, and kept for who asks.
+"""What a data plane reports (checked like any foreign input and put into words) and what vswitchd itself has seen: logged in
+moderation, and kept for who asks.
 
 The same thing about the same port is one entry with a count, so a port that misbehaves all day hides nobody else's
 entry for long; what is oldest goes first.
 
-Threads: one at a time takes (the plane's lock is held); any may read.
+Threads: any may take, note and read.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +22,7 @@ log = logging.getLogger("vswitchd")
 KEPT_MAX = 256                     # entries of one data plane
 LINES_MAX = 20                     # log lines at once, and one a second from then on: a taken-over data plane cannot fill a disk
 BLOCKED_MAX_S = 3600
+TEXT_MAX = 1000                    # characters of one entry
 MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 Message = dict[str, Any]
@@ -49,8 +52,9 @@ class Entry:
     vlan: int | None
     other: str | None                  # the second port, where there are two
     text: str
-    kind: str | None = None            # of a storm
+    kind: str | None = None            # of a storm; of what stands for itself, its number
     count: int = 1
+    order_s: float = 0.0               # CLOCK_BOOTTIME, of the last time: what is newer, whatever the wall clock says
 
     @property
     def what(self) -> tuple[str | None, ...]:
@@ -59,13 +63,20 @@ class Entry:
 
 
 class Events:
-    """Of one data plane, which the log calls `name`."""
+    """Of one data plane, or of what is asked for under one name; the log calls it `name`.
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.time) -> None:
+    `clock` is the wall clock.  It may jump: the log's budget counts only time that goes forward, and what is the newest is
+    told by another clock.  `changed` is called after each entry.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.time, changed: Callable[[], None] = lambda: None) -> None:
         self._name = name
         self._clock = clock
+        self._changed = changed
+        self._lock = threading.Lock()
         self._entries: dict[tuple[str | None, ...], Entry] = {}
-        self._lines_paid_s = 0.0
+        self._room = float(LINES_MAX)  # lines that the log has room for now
+        self._looked_s = clock()
         self._n_silent = 0
 
     def take(self, message: Message, ports: Ports) -> None:
@@ -75,24 +86,66 @@ class Events:
             said = {str(key)[:20]: str(value)[:80] for key, value in list(message.items())[:8]}
             self._log(logging.WARNING, f"reports what makes no sense: {said!r}")
             return
-        before = self._entries.pop(entry.what, None)
-        self._entries[entry.what] = replace(entry, count=before.count + 1) if before else entry
-        if len(self._entries) > KEPT_MAX:
-            del self._entries[next(iter(self._entries))]
+        self._keep(entry)
         self._log(logging.INFO if entry.event == "moved" else logging.WARNING, entry.text)
+
+    def note(self, event: str, text: str, port: str | None = None, level: int = logging.WARNING) -> None:
+        """Keep and log what vswitchd itself has seen."""
+        entry = Entry(self._clock(), event, port, None, None, None, printable(text), order_s=_now_s())
+        self._keep(entry)
+        self._log(level, entry.text)
+
+    def audit(self, event: str, text: str) -> None:
+        """Keep who asked for what, and how it ended: an entry and a line for each, whatever else is said."""
+        order_s = _now_s()
+        entry = Entry(self._clock(), event, None, None, None, None, printable(text), repr(order_s), order_s=order_s)
+        self._keep(entry)
+        self.audit_only(entry.text)
+
+    def audit_only(self, text: str) -> None:
+        """A line of the audit trail about what changed nothing."""
+        log.info("audit: %s: %s", self._name, printable(text))
 
     def entries(self) -> list[Entry]:
         """Oldest first."""
-        return list(self._entries.values())
+        with self._lock:
+            return list(self._entries.values())
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """What was kept before, below what has been kept since."""
+        with self._lock:
+            self._entries = {**{entry.what: entry for entry in entries}, **self._entries}
+
+    def _keep(self, entry: Entry) -> None:
+        with self._lock:
+            before = self._entries.pop(entry.what, None)
+            self._entries[entry.what] = replace(entry, count=before.count + 1) if before else entry
+            if len(self._entries) > KEPT_MAX:
+                del self._entries[next(iter(self._entries))]
+        self._changed()
 
     def _log(self, level: int, text: str) -> None:
-        now_s = self._clock()
-        if self._lines_paid_s > now_s + LINES_MAX - 1:
-            self._n_silent += 1
-            return
-        self._lines_paid_s = max(self._lines_paid_s, now_s) + 1
-        silent, self._n_silent = self._n_silent, 0
+        with self._lock:
+            now_s = self._clock()
+            # A clock that was set back gives nothing and takes nothing; one that was set forward gives what is room for.
+            self._room = min(float(LINES_MAX), self._room + max(0.0, now_s - self._looked_s))
+            self._looked_s = now_s
+            if self._room < 1:
+                self._n_silent += 1
+                return
+            self._room -= 1
+            silent, self._n_silent = self._n_silent, 0
         log.log(level, "%s: %s%s", self._name, text, f" (and {silent} reports that are not shown)" if silent else "")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without what would act on a terminal, and not without end."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:TEXT_MAX])
+
+
+def _now_s() -> float:
+    """The clock that goes on over a restart of vswitchd and is never set."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _entry(message: Message, ports: Ports, now_s: float) -> Entry | None:
@@ -110,7 +163,7 @@ def _entry(message: Message, ports: Ports, now_s: float) -> Entry | None:
     if port is None and event != "events_lost":
         return None
     return Entry(now_s, event, port, _mac(message, ports), _vlan(message, ports), values.get("from") or values.get("other"),
-                 words.format(**values), values.get("kind"))
+                 words.format(**values), values.get("kind"), order_s=_now_s())
 
 
 def _mac(message: Message, ports: Ports) -> str | None:

@@ -25,6 +25,7 @@ import uvicorn
 
 from vswitch import host
 from vswitch.daemon.api import make_app
+from vswitch.daemon.audit import PeerProtocol
 from vswitch.daemon.daemon import Daemon
 from vswitch.daemon.places import Places
 from vswitch.errors import DaemonError, VswitchError
@@ -82,8 +83,8 @@ async def _serve(places: Places, is_on_demand: bool) -> None:
         signal.signal(number, lambda number, frame: None)
     daemon = Daemon(places, host)
     daemon.begin()
-    config = uvicorn.Config(make_app(daemon), log_config=None, log_level="warning", access_log=False, lifespan="off",
-                            date_header=False)
+    config = uvicorn.Config(make_app(daemon), http=PeerProtocol, log_config=None, log_level="warning", access_log=False,
+                            lifespan="off", date_header=False)
     server = Server(config)
     door = listener(places)
     watch = asyncio.create_task(_end_when_idle(daemon, server)) if is_on_demand else None

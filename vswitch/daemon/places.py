@@ -1,6 +1,7 @@
 """Where vswitchd keeps what: every path below the run directory, in one place.
 
     vswitchd.sock  vswitchd.pid  vswitchd.log      the API, who serves it, and its words
+    events.json                                    what was noticed (`journal.py`)
     state/TOPOLOGY.json                            what was asked for (`records.py`)
     dataplane/TOPOLOGY/SWITCH.sock, .log           the door of a data plane, and its words
 """
@@ -31,6 +32,10 @@ class Places:
     @property
     def log(self) -> Path:
         return self.run_dir / "vswitchd.log"
+
+    @property
+    def events(self) -> Path:
+        return self.run_dir / "events.json"
 
     @property
     def starter_lock(self) -> Path:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vswitch.daemon import attached
+from vswitch.daemon import attached, notes
 from vswitch.daemon.attached import AttachedPort
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
 from vswitch.daemon.events import Events
@@ -54,6 +54,12 @@ class Plane:
     @property
     def is_running(self) -> bool:
         return self._life.is_running
+
+    def keep_events(self, events: Events) -> None:
+        """From now on what is noticed goes there, with what has been noticed so far."""
+        with self._lock:
+            before, self.events = self.events, events
+        events.put_back(before.entries())
 
     # From its beginning to its end.
 
@@ -155,6 +161,7 @@ class Plane:
                 config = port.config
                 if (config["interface"], config["driver"]) == (interface, "packet") and config["carrier"] != has_carrier:
                     self.port_set(name, {"carrier": has_carrier})
+                    self.events.note(*notes.carrier(config, has_carrier))
 
     # Succession.
 
@@ -162,7 +169,7 @@ class Plane:
         """Reach the data plane again: the same process if it lives and answers, else a successor."""
         if self._life.is_reached_again():
             return
-        self._life.note_death()
+        self._note_death()
         if self._life.delay_s:
             raise DataplaneError(self._life.why_it_rests())
         self._succeed()
@@ -182,8 +189,12 @@ class Plane:
                 log.error("%s: port %s is lost until the next `up`: %s", self.name, name, error)
         self._life.ask("guests_start")
         self.n_restarts += 1
-        log.warning("%s: its data plane died; successor %d has the %d ports after %.0f ms",
-                    self.name, self.pid, len(self.ports), 1000 * (time.monotonic() - began))
+        self.events.note("dataplane_replaced", f"its data plane died; successor {self.pid} has the {len(self.ports)} ports after "
+                                               f"{1000 * (time.monotonic() - began):.0f} ms")
+
+    def _note_death(self) -> None:
+        self.events.note("dataplane_died", f"its data plane (pid {self.pid}) died or did not answer")
+        self._life.note_death()
 
     def _give_guest(self, name: str, port: AttachedPort) -> None:
         """Let a successor go on with a guest that shares memory."""
@@ -209,7 +220,7 @@ class Plane:
                     if self._life.is_well():
                         self._greet()
                         continue
-                    self._life.note_death()
+                    self._note_death()
                 is_readable(self._wake_fd, self._life.delay_s)
                 with self._lock:
                     if not self._is_ended and not self.is_running:
@@ -240,12 +251,15 @@ class Plane:
             try:
                 self.ask("guest_plug", {"port": name, "state": None}, guest.fds)
             except DataplaneError as error:
-                log.error("%s: the guest of port %s is sent away: %s", self.name, name, error)
+                self.events.note("guest_refused", f"{name}: the guest that connects is sent away: {error}", name)
                 port.lose_guest()
 
     def _on_event(self, event: dict[str, Any], fds: list[int]) -> None:
         port = self.ports.get(str(event.get("port")))
+        has_guest = port is not None and port.guest is not None
         if port is not None and attached.take_event(port, event, fds):
+            for note in notes.of_guest(port.config, event, has_guest):
+                self.events.note(*note)
             if port.is_waiting:
                 os.eventfd_write(self._wake_fd, 1)
             return

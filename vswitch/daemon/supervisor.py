@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from vswitch.daemon.adopt import adopt
+from vswitch.daemon.journal import Journal
 from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.tables import Tables
@@ -27,9 +28,10 @@ OpenPort = Callable[[PortAdd | PortReopen], list[int]]
 class Supervisor:
     """`open_port` opens the file descriptors of a port that is added; they become the supervisor's."""
 
-    def __init__(self, places: Places, open_port: OpenPort) -> None:
+    def __init__(self, places: Places, open_port: OpenPort, journal: Journal | None = None) -> None:
         self._places = places
         self._open_port = open_port
+        self.journal = journal or Journal()
         self._planes: dict[tuple[str, str], Plane] = {}
 
     def adopt_all(self) -> None:
@@ -37,7 +39,11 @@ class Supervisor:
         for topology, switch in self._places.doors():
             plane = adopt(self._places, topology, switch)
             if plane is not None:
+                plane.keep_events(self.journal.of(plane.name))
                 self._planes[topology, switch] = plane
+            else:
+                self.journal.of(f"{topology}/{switch}").note(
+                    "dataplane_died", "the data plane died while no vswitchd ran, or could not be adopted; another one follows")
 
     def release(self) -> None:
         """Let go of all data planes; they go on without us."""
@@ -65,6 +71,7 @@ class Supervisor:
             case SwitchStop():
                 self._plane(step.topology, step.switch).end()
                 del self._planes[step.topology, step.switch]
+                self.journal.forget(f"{step.topology}/{step.switch}")
                 self._ration_polling()
             case SwitchSet():
                 self._plane(step.topology, step.switch).switch_set(step.config)
@@ -88,6 +95,7 @@ class Supervisor:
             raise DataplaneError(f"switch {step.switch} of {step.topology} runs already")
         config = {**SWITCH_DEFAULTS, **step.config, "name": step.switch, "topology": step.topology}
         plane = Plane(self._places.door(step.topology, step.switch), config, Tables.new(step.switch))
+        plane.keep_events(self.journal.of(plane.name))
         plane.start()
         self._planes[step.topology, step.switch] = plane
         log.info("%s: started data plane %d", plane.name, plane.pid)

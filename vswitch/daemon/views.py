@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from dataplane.messages import PORTS_MAX
 from dataplane.reasons import SENTENCES, sentence_at
+from vswitch.daemon.events import Entry
 from vswitch.daemon.plane import Plane
 from vswitch.errors import DataplaneError
 from vswitch.plan.vlan_words import vlan_words
@@ -104,21 +105,20 @@ def _dropped(counted: Row, config: Row, names: dict[int, str]) -> Iterator[tuple
         yield "egress", reason, count, name, SENTENCES[reason]
 
 
-def events(planes: list[Plane]) -> list[Row]:
-    """What the data planes have reported, newest first; the same thing about the same port is one row."""
-    rows = [{
+def events(named: Iterable[tuple[str, Entry]]) -> list[Row]:
+    """What has been noticed (`Journal.entries`), newest first; the same thing about the same port is one row."""
+    return [{
         "time": datetime.fromtimestamp(entry.at_s, UTC).isoformat(timespec="seconds"),
         "event": entry.event,
         "port": entry.port,
-        "switch": plane.config["name"],
-        "topology": plane.config["topology"],
+        "switch": name.partition("/")[2] or None,
+        "topology": name.partition("/")[0],
         "mac": entry.mac,
         "vlan": entry.vlan,
         "other": entry.other,
         "count": entry.count,
         "text": entry.text,
-    } for plane in planes for entry in plane.events.entries()]
-    return sorted(rows, key=lambda row: str(row["time"]), reverse=True)
+    } for name, entry in sorted(named, key=lambda one: one[1].order_s, reverse=True)]
 
 
 def switches(planes: list[Plane]) -> list[Row]:
