@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import selectors
-import signal
 import socket
 import struct
 import sys
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dataplane import counters, messages, reasons
+from dataplane.ending import ALONE_S, Ending
 from dataplane.guests import Guests
 from dataplane.links import Links
 from dataplane.messages import FDS_MAX
@@ -39,8 +39,9 @@ Reply = tuple[dict[str, Any], list[int]]
 class Dataplane:
     """Serves one vswitchd at a time; a newer connection replaces an older one."""
 
-    def __init__(self, listener: socket.socket, tables_fd: int, config: dict[str, Any]) -> None:
+    def __init__(self, listener: socket.socket, tables_fd: int, config: dict[str, Any], alone_s: float = ALONE_S) -> None:
         self.listener = listener
+        self.ending = Ending(listener, alone_s)
         self.tables_fd = tables_fd
         self.switch = Switch(config, tables_fd)
         self.connection: socket.socket | None = None
@@ -68,17 +69,25 @@ class Dataplane:
         }
 
     def run(self) -> None:
-        """Serve until `stop`."""
+        """Serve until `stop`, a signal, or the loss of all ways to be told."""
+        self.ending.hear_signals()
+        self.selector.register(self.ending, selectors.EVENT_READ, self.end)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         self.selector.register(self.switch.event_fd, selectors.EVENT_READ, self.report)
         self.switch.start()
         while self.is_running:
-            waits = (self.guests.tick(), self.links.tick(), OVERRUNS_S if self.switch.n_ports else None)
+            waits = (self.guests.tick(), self.links.tick(), OVERRUNS_S if self.switch.n_ports else None,
+                     self.ending.wait_s(self.connection is not None))
             for key, _ in self.selector.select(min((wait_s for wait_s in waits if wait_s is not None), default=None)):
                 if key.fd in self.selector.get_map():            # another's turn may have ended this one
                     key.data()
             self.collect_overruns()
+            if self.ending.is_alone(self.connection is not None):
+                self.end()
         self.switch.close()
+
+    def end(self) -> None:
+        self.is_running = False
 
     def collect_overruns(self) -> None:
         """Once a second and not after every request: it is a system call for each port."""
@@ -244,7 +253,7 @@ class Dataplane:
         return {}, []
 
     def stop(self, request: dict[str, Any], fds: list[int]) -> Reply:
-        self.is_running = False
+        self.end()
         return {}, []
 
 
@@ -253,15 +262,13 @@ def main() -> None:
     parser.add_argument("--listen-fd", type=int, required=True)
     parser.add_argument("--tables-fd", type=int, required=True)
     parser.add_argument("--config", type=json.loads, required=True)
+    parser.add_argument("--alone-s", type=float, default=ALONE_S, help="how long to go on without vswitchd and without a door")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
-    # vswitchd asks us to stop; nobody else does.  A terminal's ^C meant for the command must not take the frames along.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
     listener = socket.socket(fileno=arguments.listen_fd)
     # Once more, by us: SO_PEERCRED shows whoever listened last (unix(7)), and a new vswitchd has to find this process.
     listener.listen()
-    Dataplane(listener, arguments.tables_fd, arguments.config).run()
+    Dataplane(listener, arguments.tables_fd, arguments.config, arguments.alone_s).run()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+# What may wait on an event loop's thread is noted here and in every Python that a test starts, and fails the test.
+
+IN_EVERY_PYTHON = Path(__file__).parent / "support" / "in_every_python"
+sys.path.insert(0, str(IN_EVERY_PYTHON))
+import loop_guard  # noqa: E402
+
+loop_guard.install()
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(IN_EVERY_PYTHON), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture(autouse=True)
+def nothing_waits_on_an_event_loop() -> Iterator[Path]:
+    """The report's file; set up before everything else, so it is read when vswitchd has ended."""
+    report = Path(tempfile.gettempdir(), f"loop-guard-{os.getpid()}")
+    report.unlink(missing_ok=True)
+    os.environ[loop_guard.REPORT] = str(report)
+    yield report
+    fail_of(report)
+
+
+def fail_of(report: Path) -> None:
+    """Fail the test with the stacks that are in the report, and take it away."""
+    if report.exists():
+        text = report.read_text()
+        report.unlink()
+        pytest.fail(text[:8000], pytrace=False)

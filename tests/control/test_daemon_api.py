@@ -16,7 +16,7 @@ import uvicorn
 
 from tests.support.waiting import eventually
 from vswitch import errors
-from vswitch.daemon import main
+from vswitch.daemon import presence
 from vswitch.daemon.api import make_app
 from vswitch.daemon.audit import PeerProtocol
 from vswitch.daemon.client import Client
@@ -52,7 +52,7 @@ def served():
         daemon = SimpleNamespace(control=control, supervisor=SimpleNamespace(planes=lambda topology=None: []),
                                  busy=contextlib.nullcontext, topologies=list, foreign=list, journal=Journal())
         server = uvicorn.Server(uvicorn.Config(make_app(daemon), http=PeerProtocol, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [main.listener(places)]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [presence.open_listener(places)]})
         thread.start()
         client = Client(run_dir)
         eventually(client.answers)

@@ -1,9 +1,7 @@
-"""Where vswitchd and the labs keep their sockets and records: $VSWITCH_RUN, else /run/vswitch."""
+"""Where vswitchd and the labs keep their sockets and records; see `vswitch.run_dir`."""
 
 from __future__ import annotations
 
-import os
+from vswitch.run_dir import run_dir
 
-
-def run_dir() -> str:
-    return os.environ.get("VSWITCH_RUN") or "/run/vswitch"
+__all__ = ["run_dir"]

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -86,7 +87,7 @@ def make_app(daemon: Daemon) -> FastAPI:
             try:
                 return await following(request)
             except Exception as error:             # a mistake of ours; vswitchd goes on
-                return _answer_error(request, error)
+                return await run_in_threadpool(_answer_error, request, error)      # its traceback reads files
 
     return app
 

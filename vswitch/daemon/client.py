@@ -142,7 +142,7 @@ class Client:
                 [sys.executable, "-P", "-m", "vswitch.daemon.main", "--on-demand",
                  "--run-dir", os.fspath(self._places.run_dir)],
                 cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)})
+                env={**os.environ, "PYTHONPATH": python_path()})
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self.answers():
@@ -188,6 +188,12 @@ class Client:
     def _not_allowed(self) -> DaemonError:
         return DaemonError(f"not allowed to speak to vswitchd at {self._places.socket}: "
                            "be root or a member of the group `vswitch`")
+
+
+def python_path() -> str:
+    """What vswitchd finds its libraries by: what this command found them by, and this package itself."""
+    given = [os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    return os.pathsep.join([*given, str(ROOT)])
 
 
 def _is_refused(socket: Path) -> bool:

@@ -67,11 +67,15 @@ class Daemon:
                 self._asked_s = time.monotonic()
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing is up and nobody has asked for a while."""
+    def is_quiet(self) -> bool:
+        """Whether nobody has asked for a while."""
         with self._lock:
-            is_quiet = not self._n_requests and time.monotonic() - self._asked_s > IDLE_S
-        return is_quiet and not self.supervisor.planes() and not self.control.records()
+            return not self._n_requests and time.monotonic() - self._asked_s > IDLE_S
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is up either."""
+        return self.is_quiet and not self.supervisor.planes() and not self.control.records()
 
     def _follow(self, name: str, record: Record | None) -> None:
         """Follow the QMP sockets of a topology's guests; a lab of namespaces has no QEMU."""

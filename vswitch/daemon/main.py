@@ -9,17 +9,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
-import grp
 import logging
-import os
 import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 import uvicorn
 
@@ -28,16 +27,17 @@ from vswitch.daemon.api import make_app
 from vswitch.daemon.audit import PeerProtocol
 from vswitch.daemon.daemon import Daemon
 from vswitch.daemon.places import Places
-from vswitch.errors import DaemonError, VswitchError
+from vswitch.daemon.presence import Presence
+from vswitch.errors import VswitchError
+from vswitch.run_dir import run_dir
 
 log = logging.getLogger("vswitchd")
-GROUP = "vswitch"                  # its members may use the API; without such a group only root may
 LOOK_S = 1.0
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="vswitchd", description="The daemon behind `vswitch`.")
-    parser.add_argument("--run-dir", type=Path, default=Path(os.environ.get("VSWITCH_RUN") or "/run/vswitch"))
+    parser.add_argument("--run-dir", type=Path, default=Path(run_dir()))
     parser.add_argument("--on-demand", action="store_true", help="end when nothing is up and nobody asks")
     options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -47,9 +47,12 @@ def main(arguments: list[str] | None = None) -> None:
     _, descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors_max, descriptors_max))
     try:
-        places.make()
-        with _only_one(places):
-            asyncio.run(_serve(places, options.on_demand))
+        presence = Presence(places)
+        presence.claim()
+        try:
+            asyncio.run(_serve(places, presence, options.on_demand))
+        finally:
+            presence.leave()
     except (VswitchError, OSError) as error:
         log.error("%s", error)
         sys.exit(error.exit_code if isinstance(error, VswitchError) else 1)
@@ -77,65 +80,82 @@ class Server(uvicorn.Server):
         await self._ends.wait()
 
 
-async def _serve(places: Places, is_on_demand: bool) -> None:
-    # uvicorn ends its loop at these and then raises them once more, for us; we end in our own way.
+async def _serve(places: Places, presence: Presence, is_on_demand: bool) -> None:
+    """Nothing that may wait (files, netlink, locks, data planes) is done on the loop's thread: all of it goes `aside`."""
+    told = asyncio.Event()             # to end, while there is no server yet that could be told
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: None)
-    daemon = Daemon(places, host)
-    daemon.begin()
-    config = uvicorn.Config(make_app(daemon), http=PeerProtocol, log_config=None, log_level="warning", access_log=False,
-                            lifespan="off", date_header=False)
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    beginning = asyncio.create_task(aside(lambda: _begin(places, presence)))
+    ending = asyncio.create_task(told.wait())
+    await asyncio.wait((beginning, ending), return_when=asyncio.FIRST_COMPLETED)
+    if not beginning.done():
+        log.warning("told to end before everything was adopted; the data planes go on")
+        return
+    ending.cancel()
+    daemon, config, door = beginning.result()
     server = Server(config)
-    door = listener(places)
-    watch = asyncio.create_task(_end_when_idle(daemon, server)) if is_on_demand else None
+    if told.is_set():
+        server.end()
+    watch = asyncio.create_task(_end_in_time(daemon, presence, server, is_on_demand))
     log.info("ready at %s", places.socket)
     try:
         await server.serve(sockets=[door])
     finally:
-        if watch is not None:
-            watch.cancel()
-        places.socket.unlink(missing_ok=True)
-        daemon.end()
+        watch.cancel()
+        await aside(daemon.end)
 
 
-async def _end_when_idle(daemon: Daemon, server: Server) -> None:
-    while not daemon.is_idle:
+def _begin(places: Places, presence: Presence) -> tuple[Daemon, uvicorn.Config, socket.socket]:
+    """Adopt what runs and bring back what should; who asks meanwhile waits at the socket."""
+    door = presence.listen()
+    daemon = Daemon(places, host)
+    daemon.begin()
+    config = uvicorn.Config(make_app(daemon), http=PeerProtocol, log_config=None, log_level="warning", access_log=False,
+                            lifespan="off", date_header=False)
+    config.load()
+    return daemon, config, door
+
+
+async def _end_in_time(daemon: Daemon, presence: Presence, server: Server, is_on_demand: bool) -> None:
+    """End a vswitchd that no command can reach, and one that a command started and that has nothing to do any more."""
+    while True:
+        if await aside(lambda: presence.is_over):
+            log.warning("our directory or our socket is gone or another's: no command finds us, so this is the end")
+            break
+        if is_on_demand and daemon.is_quiet and await aside(lambda: daemon.is_idle):
+            log.info("nothing is up and nobody asks: the end")
+            break
         await asyncio.sleep(LOOK_S)
-    log.info("nothing is up and nobody asks: the end")
     server.end()
 
 
-@contextlib.contextmanager
-def _only_one(places: Places) -> Iterator[None]:
-    """Hold the pid file's lock; the file says who we are until the end."""
-    with places.pid_file.open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            raise DaemonError(f"a vswitchd serves {places.run_dir} already: pid {stream.read().strip()}") from None
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
-        try:
-            yield
-        finally:
-            stream.truncate(0)
+Result = TypeVar("Result")
 
 
-def listener(places: Places) -> socket.socket:
-    """The API's socket; uvicorn's own would be open to everybody for a moment."""
-    places.socket.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        listener.bind(os.fspath(places.socket))
-    finally:
-        os.umask(before)
-    with contextlib.suppress(KeyError):
-        os.chown(places.socket, -1, grp.getgrnam(GROUP).gr_gid)
-    places.socket.chmod(0o660)
-    return listener
+async def aside(work: Callable[[], Result]) -> Result:
+    """What `work` returns, from a thread of its own: one that hangs holds up neither the loop nor our end."""
+    done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+
+    def settle(result: Result | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(result)    # type: ignore[arg-type]
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as caught:            # carried to who waits
+            error = caught
+        with contextlib.suppress(RuntimeError):    # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="aside", daemon=True).start()
+    return await done
 
 
 if __name__ == "__main__":

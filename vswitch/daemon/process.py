@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dataplane import messages
+from dataplane.ending import ALONE_S
 
 PATIENCE_S = 2.0                   # between asking a data plane to stop and killing it
 BACKLOG = 4
@@ -73,12 +74,20 @@ def launch(config: dict[str, Any], door: Path, tables_fd: int) -> Process:
     door.parent.mkdir(mode=0o700, exist_ok=True)
     with _listener(door) as listener, open(door.with_suffix(".log"), "ab") as log:
         command = [sys.executable, "-P", "-m", "dataplane.process", "--listen-fd", str(listener.fileno()),
-                   "--tables-fd", str(tables_fd), "--config", json.dumps(config)]
+                   "--tables-fd", str(tables_fd), "--config", json.dumps(config), "--alone-s", str(alone_s())]
         child = subprocess.Popen(
             command, cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             pass_fds=(listener.fileno(), tables_fd), env={**os.environ, "PYTHONPATH": str(ROOT)})
     # Our copy of the listening socket is closed: when the process dies, whoever waits for it is told.
     return Process(child.pid, child)
+
+
+def alone_s() -> float:
+    """How long a data plane goes on that has lost its vswitchd and its run directory: $VSWITCH_ALONE_S, else a minute."""
+    try:
+        return max(0.1, float(os.environ.get("VSWITCH_ALONE_S") or ALONE_S))
+    except ValueError:
+        return ALONE_S
 
 
 def _listener(door: Path) -> socket.socket:
