@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +16,9 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from vswitch.errors import HostError
-from vswitch.plan.state import Route
+from vswitch.host import rtnetlink
 
-IFA_F_NODAD = 2
 SCOPE_LINK = 253                   # rt_scope_t: an address that the kernel made for the link alone
-TABLE_MAIN, RTN_UNICAST, RTPROT_KERNEL, RTPROT_RA = 254, 1, 2, 9     # linux/rtnetlink.h
 IFF_UP = 1
 ROOT = 0xFFFFFFFF                  # TC_H_ROOT: where a device's queueing discipline hangs
 OURS = 0x76730000                  # the number of the one that we hang there ("vs"); the kernel's default has none
@@ -120,44 +117,16 @@ def set_addresses(name: str, have: Iterable[str], want: Iterable[str]) -> None:
     """
     index = index_of(name)
     # Removals first: an address that joins the subnet of another one goes when that one goes.
-    for word, addresses in (("del", [a for a in have if a not in want]), ("add", [a for a in want if a not in have])):
-        for address in addresses:
-            local, _, length = address.partition("/")
-            with asking(f"{word} address {address} of {name}") as ipr:
-                ipr.addr(word, index=index, address=local, prefixlen=int(length),
-                         **({"flags": IFA_F_NODAD} if ":" in address else {}))
-
-
-def routes() -> dict[int, list[Route]]:
-    """ifindex -> its unicast routes in the main table, without those that the kernel makes of addresses and router
-    advertisements by itself."""
-    found: dict[int, list[Route]] = {}
-    with asking("list routes") as ipr:
-        for message in ipr.get_routes(table=TABLE_MAIN):
-            index = message.get_attr("RTA_OIF")
-            if index is None or message["type"] != RTN_UNICAST or message["proto"] in (RTPROT_KERNEL, RTPROT_RA):
-                continue
-            nothing = "0.0.0.0" if message["family"] == socket.AF_INET else "::"
-            found.setdefault(index, []).append(Route(
-                f"{message.get_attr('RTA_DST') or nothing}/{message['dst_len']}", message.get_attr("RTA_GATEWAY") or "",
-                message.get_attr("RTA_PRIORITY") or 0, message.get_attr("RTA_PREFSRC") or "", message["proto"]))
-    return found
-
-
-def put_route(name: str, route: Route) -> None:
-    """Have `route` lead through the interface `name`, whichever it led through before."""
-    index = index_of(name)
-    values = {"gateway": route.gateway, "priority": route.metric, "prefsrc": route.source, "proto": route.protocol}
-    if not route.gateway:
-        values["scope"] = SCOPE_LINK
-    with asking(f"set the route to {route.target} by {name}") as ipr:
-        ipr.route("replace", dst=route.target, oif=index, **{key: value for key, value in values.items() if value})
+    for address in [address for address in have if address not in want]:
+        rtnetlink.take_address(rtnetlink.own_address(address, index), name)
+    for address in [address for address in want if address not in have]:
+        rtnetlink.put_address(rtnetlink.own_address(address, index), index, (name, name))
 
 
 def set_route(name: str, target: str, gateway: str) -> None:
     index = index_of(name)
     with asking(f"set a route to {target} through {gateway} by {name}") as ipr:
-        ipr.route("replace", dst=target, gateway=gateway, oif=index)
+        ipr.route("replace", dst=target, gateway=gateway, oif=index, proto=rtnetlink.PROTOCOL)
 
 
 def drop_queueing(name: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vswitch.host import adapters, holders, netlink, shield, taps
+from vswitch.host import adapters, holders, netlink, shield, takeover, taps
 from vswitch.host.namespaces import exists, inside
-from vswitch.plan.state import Interface, Route, owner_of
+from vswitch.plan.state import Interface, kept_for, owner_of
 
 
 def observe(namespace: str) -> dict[str, Interface]:
@@ -20,11 +20,12 @@ def carrier(interface: str, namespace: str) -> bool:
 
 
 def _interfaces() -> dict[str, Interface]:
-    routes = netlink.routes()
-    return {link.name: _interface(link, tuple(routes.get(link.index, ()))) for link in netlink.links()}
+    links = netlink.links()
+    own = takeover.own_addresses() if any(kept_for(link.alias) for link in links) else {}
+    return {link.name: _interface(link, own.get(link.index, set())) for link in links}
 
 
-def _interface(link: netlink.Link, routes: tuple[Route, ...]) -> Interface:
+def _interface(link: netlink.Link, own: set[str]) -> Interface:
     owner, group = link.tun.get("owner"), link.tun.get("group")
     is_ours = owner_of(link.alias) is not None
     return Interface(
@@ -40,7 +41,7 @@ def _interface(link: netlink.Link, routes: tuple[Route, ...]) -> Interface:
         carrier=link.carrier,
         master=link.master,
         addresses=link.addresses,
-        routes=routes,
+        kept=tuple(address for address in link.addresses if address not in own) if kept_for(link.alias) else (),
         owner=owner,
         group=group,
         owner_name=taps.user_name(owner),

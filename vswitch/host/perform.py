@@ -117,12 +117,12 @@ def _interface_set(step: InterfaceSet) -> None:
 
 def _address_move(step: AddressMove) -> None:
     _own(step.name, step.alias)
-    takeover.move(step.name, step.target, step.addresses, step.routes)
+    takeover.move(step.name, step.target)
 
 
 def _address_return(step: AddressReturn) -> None:
     _own(step.name, step.alias)
-    takeover.give_back(step.name, step.target, step.addresses, step.routes)
+    takeover.give_back(step.name, step.target)
 
 
 def _own(name: str, alias: str) -> netlink.Link:
@@ -148,6 +148,6 @@ PERFORM: dict[type[Step], Callable[[Any], None]] = {
     InterfaceSet: _interface_set,
     AddressMove: _address_move,
     AddressReturn: _address_return,
-    Shield: lambda step: shield.shield(step.name),
+    Shield: lambda step: shield.shield(step.name, step.keeps_ipv6),
     Unshield: lambda step: shield.unshield(step.name),
 }

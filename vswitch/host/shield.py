@@ -37,14 +37,15 @@ TCA_BPF_FLAG_ACT_DIRECT = 1
 ETH_P_ALL = 3
 
 
-def shield(name: str) -> None:
-    """Put both filters in place and IPv6 away, then let the interface up: it is never up without them."""
+def shield(name: str, keeps_ipv6: bool = False) -> None:
+    """Put both filters in place and IPv6 away (unless it is to be kept), then let the interface up: never without them."""
     index = netlink.index_of(name)
     netlink.add_clsact(name)
     try:
         for hook in PROGRAMS:
             _put_filter(name, index, hook)
-        disable_ipv6(name, True)
+        if not keeps_ipv6:
+            disable_ipv6(name, True)
         netlink.set_link(name, state="up")
     except HostError:
         with contextlib.suppress(HostError):

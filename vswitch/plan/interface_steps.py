@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from vswitch.plan.state import Route
 from vswitch.plan.steps import Step, changes
 
 
@@ -138,8 +137,7 @@ class InterfaceSet(_InterfaceStep):
 class _AddressStep(_InterfaceStep):    # `name` is the adapter's
     alias: str = ""                    # its ownership mark
     target: str = ""                   # the host port's interface
-    addresses: tuple[str, ...] = ()
-    routes: tuple[Route, ...] = ()
+    addresses: tuple[str, ...] = ()    # for people; what moves is what is there then, with its routes
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,12 @@ class AddressReturn(_AddressStep):
 
 @dataclass(frozen=True)
 class Shield(_InterfaceStep):
-    """Keep the host's stack and its bridges out of an interface (the ingress drop and the egress mark filter), then let it up."""
+    """Keep the host's stack and its bridges out of an interface (the ingress drop and the egress mark filter), then let it up.
+
+    `keeps_ipv6`: the host's own addresses are still there and are about to move (AddressMove), which ends IPv6 on it.
+    """
+
+    keeps_ipv6: bool = False
 
     @property
     def words(self) -> str:
@@ -171,6 +174,8 @@ class Shield(_InterfaceStep):
 
 @dataclass(frozen=True)
 class Unshield(_InterfaceStep):
+    keeps_ipv6: bool = False
+
     @property
     def words(self) -> str:
         return f"- shield on {self.name}"

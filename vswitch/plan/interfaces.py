@@ -18,7 +18,7 @@ from vswitch.plan.interface_steps import (
     UplinkRelease,
     UplinkTake,
 )
-from vswitch.plan.state import Interface, Observed, kept_of, mark, owner_of
+from vswitch.plan.state import Interface, Observed, mark, owner_of
 from vswitch.plan.steps import Step
 from vswitch.plan.takeover import returns
 from vswitch.plan.wanted import WantedPort, Wish
@@ -42,7 +42,12 @@ def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, 
                            before=before)
     if wanted.driver == "packet" and not (is_ours and interface is not None and interface.shielded and interface.up):
         yield Shield(topology, "the host's stack must neither see nor answer a guest's frames", name=port.interface,
-                     namespace=wish.namespace)
+                     namespace=wish.namespace, keeps_ipv6=_has_what_moves(port, interface, wish))
+
+
+def _has_what_moves(port: Port, interface: Interface | None, wish: Wish) -> bool:
+    """Whether the host's addresses are still at an adapter that is taken over."""
+    return port.role == "uplink" and wish.take_over and interface is not None and bool(interface.addresses)
 
 
 def is_lost(topology: str, wanted: WantedPort, observed: Observed, gone: Sequence[Step]) -> bool:
@@ -119,7 +124,7 @@ def _changes(port: Port, interface: Interface) -> dict[str, Any]:
 
 def _own_addresses(addresses: Iterable[str], interface: Interface) -> tuple[str, ...]:
     """Without those that are here for an adapter's sake: they come and go with it (plan.takeover)."""
-    return tuple(address for address in addresses if address not in kept_of(interface.alias)[1])
+    return tuple(address for address in addresses if address not in interface.kept)
 
 
 def _remake(port: WantedPort, interface: Interface, is_taken: bool) -> str:
@@ -155,4 +160,4 @@ def _removal(topology: str, interface: Interface, port: str, is_taken: bool, obs
                         queues=2 if interface.multi_queue else 1, force=wish.force)
     else:
         yield TunDelete(topology, why, "port", name=name, alias=alias, mtu=interface.mtu, namespace=namespace,
-                        mac=interface.mac, addresses=interface.addresses)
+                        mac=interface.mac, addresses=_own_addresses(interface.addresses, interface))

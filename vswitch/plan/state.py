@@ -3,7 +3,7 @@
 Also the ownership mark.  Every interface that we make carries `vswitch:TOPOLOGY:PORT` as its alias; one that was there
 before us and is only taken carries what it was like behind that, `vswitch:TOPOLOGY:PORT:mtu=1500,up=1`, so that it can
 be given back even by a vswitchd that knows nothing else.  A host port that has the host addresses of an adapter says so
-there too, `vswitch:TOPOLOGY:host.NAME,for=eth1 192.0.2.1/24`.  What has no mark is not ours, whatever its name.
+there too, `vswitch:TOPOLOGY:host.NAME,for=eth1`.  What has no mark is not ours, whatever its name.
 """
 
 from __future__ import annotations
@@ -36,21 +36,10 @@ def owner_of(alias: str) -> Owner | None:
     return Owner(parts[1], port, taken=len(parts) == 4 and not kept)
 
 
-def kept_of(alias: str) -> tuple[str, tuple[str, ...]]:
-    """The adapter whose host addresses a host port has for now, and these addresses; ("", ()) if there is none."""
-    found = re.search(r",for=(\S+)((?: \S+)*)$", alias) if owner_of(alias) else None
-    return (found[1], tuple(found[2].split())) if found else ("", ())
-
-
-@dataclass(frozen=True)
-class Route:
-    """A route of the main table that somebody set, as far as it has to be set again elsewhere."""
-
-    target: str                        # CIDR
-    gateway: str = ""                  # "" for what is on the link
-    metric: int = 0
-    source: str = ""                   # preferred source address
-    protocol: int = 4                  # who set it, rtnetlink(7): RTPROT_STATIC
+def kept_for(alias: str) -> str:
+    """The adapter whose host addresses a host port has for now; "" for most host ports, which have their own alone."""
+    found = re.search(r",for=(\S+)", alias) if owner_of(alias) else None
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +58,7 @@ class Interface:
     carrier: bool = False              # for a guest's TAP: somebody has opened it
     master: str = ""
     addresses: tuple[str, ...] = ()    # CIDR, link-local IPv6 left out
-    routes: tuple[Route, ...] = ()     # through it
+    kept: tuple[str, ...] = ()         # those of them that a host port has for an adapter's sake
     owner: int | None = None           # of a TAP: uid
     group: int | None = None
     owner_name: str = ""               # the same as words, "" when nobody has that number

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import ip_address, ip_interface
 
 from vswitch.plan.interface_steps import AddressMove, AddressReturn
-from vswitch.plan.state import Interface, Observed, Route, kept_of, mark, owner_of
+from vswitch.plan.state import Interface, Observed, kept_for, mark, owner_of
 from vswitch.plan.steps import Step
 from vswitch.plan.wanted import Wish
 from vswitch.topology.model import Port, Topology, Vlan
@@ -33,8 +32,8 @@ def with_host_ports(topology: Topology, observed: Observed, wish: Wish) -> Topol
     ports = dict(topology.ports)
     for one in _takeovers(topology, observed, wish):
         port = one.host_port
-        addresses = dict.fromkeys([*port.addresses, *one.kept, *one.adapter.addresses])
-        ports[port.name] = replace(port, mac=port.mac or one.adapter.mac, addresses=tuple(addresses))
+        addresses = dict.fromkeys([*one.kept, *one.adapter.addresses])
+        ports[port.name] = replace(port, mac=port.mac or one.adapter.mac, host_addresses=tuple(addresses))
         ports[one.uplink.name] = replace(one.uplink, vlan=_with_untagged(one.uplink.vlan))
     return replace(topology, ports=ports)
 
@@ -45,17 +44,15 @@ def moves(topology: Topology, observed: Observed, wish: Wish) -> Iterable[Step]:
         if one.adapter.addresses:
             yield AddressMove(topology.name, "the host itself must stay reachable behind the switch", name=one.adapter.name,
                               alias=mark(topology.name, one.uplink.name), target=one.host_port.interface,
-                              namespace=wish.namespace, addresses=one.adapter.addresses, routes=one.adapter.routes)
+                              namespace=wish.namespace, addresses=one.adapter.addresses)
 
 
 def returns(topology: str, adapter: Interface, port: str, observed: Observed, namespace: str, why: str) -> Iterable[Step]:
     """What an adapter that is released gave away, back to it."""
     holder = _holder(topology, adapter.name, observed)
     if holder is not None:
-        addresses = kept_of(holder.alias)[1]
         yield AddressReturn(topology, why, name=adapter.name, alias=mark(topology, port), target=holder.name,
-                            namespace=namespace, addresses=addresses,
-                            routes=tuple(route for route in holder.routes if _needs(route, addresses)))
+                            namespace=namespace, addresses=holder.kept)
 
 
 def _takeovers(topology: Topology, observed: Observed, wish: Wish) -> list[_Takeover]:
@@ -69,7 +66,7 @@ def _takeovers(topology: Topology, observed: Observed, wish: Wish) -> list[_Take
         if holder is not None or (wish.take_over and adapter.addresses):
             taken = {one.host_port.name for one in found}
             host_port = _host_port(topology, port, adapter, holder.name if holder else "", taken)
-            found.append(_Takeover(port, adapter, kept_of(holder.alias)[1] if holder else (), host_port))
+            found.append(_Takeover(port, adapter, holder.kept if holder else (), host_port))
     return found
 
 
@@ -77,7 +74,7 @@ def _holder(topology: str, adapter: str, observed: Observed) -> Interface | None
     """The host port's interface that has the addresses of `adapter`."""
     for interface in observed.interfaces.values():
         owner = owner_of(interface.alias)
-        if owner is not None and owner.topology == topology and kept_of(interface.alias)[0] == adapter:
+        if owner is not None and owner.topology == topology and kept_for(interface.alias) == adapter:
             return interface
     return None
 
@@ -95,8 +92,3 @@ def _host_port(topology: Topology, uplink: Port, adapter: Interface, before: str
 def _with_untagged(vlan: Vlan) -> Vlan:
     """The host spoke untagged on this wire; so the uplink has to carry one VLAN without a tag."""
     return vlan if vlan.untagged else replace(vlan, pvid=0, untagged=(0,))
-
-
-def _needs(route: Route, addresses: tuple[str, ...]) -> bool:
-    """Whether a route needs what moves: its gateway is a neighbour of one of `addresses`, or it has none."""
-    return not route.gateway or any(ip_address(route.gateway) in ip_interface(address).network for address in addresses)

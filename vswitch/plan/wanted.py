@@ -103,7 +103,7 @@ def port_configuration(port: Port, driver: str) -> dict[str, Any]:
         "storm_control": asdict(port.storm_control) if port.storm_control else None,
         "reserved_multicast": list(port.reserved_multicast),
         # What the port is held to; without that the data plane need not know.
-        "addresses": list(port.addresses) if port.ip_binding != "accept" else [],
+        "addresses": [*port.addresses, *port.host_addresses] if port.ip_binding != "accept" else [],
         "ip_binding": port.ip_binding,
         "dhcp_server": port.dhcp_server,
         "router_advertisement": port.router_advertisement,
