@@ -22,6 +22,7 @@ from typing import Any
 from dataplane.ports.vhost_user.backend import Backend
 from dataplane.ports.vhost_user.protocol import PAIRS_MAX, RefusedError
 from dataplane.switch import Switch
+from dataplane.sys.files import close_fds
 
 log = logging.getLogger("dataplane")
 TICK_S = 0.25                      # how often late and over-eager front-ends are looked at, while there are any
@@ -51,8 +52,7 @@ class Guests:
                 hand_up=lambda record, held: self._tell({"event": "guest_state", "port": name, "state": record}, held))
         except BaseException:
             front_end.close()
-            for fd in fds[1:]:
-                socket.close(fd)
+            close_fds(fds[1:])
             raise
         self._backends[name] = backend
         self._selector.register(backend, selectors.EVENT_READ, lambda: self._serve(name))

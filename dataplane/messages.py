@@ -19,7 +19,8 @@ Requests
                                                "next": n | None};
                                               `mac` is the registered or first-heard address, `blocked` the reason for which
                                               a policy has closed the port
-                                              fds: of each port in order, and of its guest (`from`: index to start at)
+                                              fds: of each port in order, and of its guest (`from`: index to start at;
+                                              `bare`: true leaves out the fds and what guests have come to)
     switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`, `teaming`,
                                               `spin_us`
     port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...],
@@ -43,14 +44,20 @@ vswitchd validates what comes up like any foreign input: a compromised data plan
 from __future__ import annotations
 
 import json
+import math
 import socket
 from typing import Any
 
 from dataplane.sys.fds import receive_fds
+from dataplane.sys.files import close_fds
+from dataplane.sys.files import is_memory as is_memory
+from dataplane.sys.files import kind_of as kind_of
 
 VERSION = 1
 MESSAGE_MAX = 64 * 1024
 FDS_MAX = 253
+DEPTH_MAX = 12                   # lists and objects within one another
+DIGITS_MAX = 20                  # of a whole number: those of 64 bits
 PORTS_MAX = 1024                 # ports of one switch
 
 PORT_DEFAULTS: dict[str, Any] = {
@@ -150,7 +157,7 @@ def send(connection: socket.socket, message: dict[str, Any], fds: list[int] | No
 
 
 def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """The next message and its fds (the caller's to close), or None when the peer has gone."""
+    """The next message and its fds (the caller's to close, by `close_fds`), or None when the peer has gone."""
     data, fds, flags = receive_fds(connection, MESSAGE_MAX, FDS_MAX)
     try:
         if not data:
@@ -159,11 +166,51 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | Non
             return None
         if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
             raise MessageError("a message was cut short")
-        message = json.loads(data)
-        if not isinstance(message, dict):
-            raise MessageError("a message is a JSON object")
-    except (MessageError, ValueError) as error:
-        for fd in fds:
-            socket.close(fd)
-        raise error if isinstance(error, MessageError) else MessageError(f"not JSON: {error}") from error
-    return message, fds
+        return read(data), fds
+    except MessageError:
+        close_fds(fds)
+        raise
+
+
+def read(data: bytes) -> dict[str, Any]:
+    """The message in `data`: text that can be written again, numbers of 64 bits, lists and objects of a bounded depth."""
+    try:
+        text = data.decode()
+        message = json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_short)
+        if "\\u" in text:
+            json.dumps(message, ensure_ascii=False).encode()         # half a character cannot be written again
+    except RecursionError:
+        raise MessageError("lists within lists without end") from None
+    except ValueError as error:
+        raise MessageError(f"not JSON: {str(error)[:200]!r}") from None
+    if not isinstance(message, dict):
+        raise MessageError("a message is a JSON object")
+    _check_depth(message)
+    return message
+
+
+def _check_depth(message: dict[str, Any]) -> None:
+    level: list[Any] = [message]
+    for _ in range(DEPTH_MAX):
+        level = [value for outer in level for value in (outer.values() if isinstance(outer, dict) else outer)
+                 if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise MessageError(f"lists or objects that lie over {DEPTH_MAX} deep")
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is not a number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number without end")
+    return number
+
+
+def _short(digits: str) -> int:
+    if len(digits) > DIGITS_MAX:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)

@@ -139,8 +139,7 @@ class Dataplane:
             number = error.errno if isinstance(error, OSError) else None
             reply = {"id": request.get("id"), "error": {"errno": number or errno.EINVAL, "text": str(error)}}
             out_fds = []
-        for fd in fds:
-            os.close(fd)
+        messages.close_fds(fds)
         self.send(reply, out_fds)
 
     def send(self, message: dict[str, Any], fds: list[int]) -> None:
@@ -191,6 +190,10 @@ class Dataplane:
         out_fds: list[int] = []
         everything = self.switch.ports()
         at = int(request.get("from", 0))
+        if request.get("bare") is True:
+            listed = [port | {"fds": 0, "guest": None, "guest_fds": 0} for port in everything[at : at + PORTS_PAGE]]
+            at += len(listed)
+            return {"ports": listed, "next": at if at < len(everything) else None}, []
         for port in everything[at : at + PORTS_PAGE]:
             state, guest_fds = self.guests.listed(port["config"]["name"])
             if len(out_fds) + len(port["fds"]) + len(guest_fds) > FDS_MAX:
@@ -226,8 +229,7 @@ class Dataplane:
         handed, fds[:] = list(fds), []
         config = next((port["config"] for port in self.switch.ports() if port["config"]["name"] == request["port"]), None)
         if config is None or config["driver"] != "vhost_user" or not handed:
-            for fd in handed:
-                os.close(fd)
+            messages.close_fds(handed)
             raise ValueError(f"{request['port']} is no port of a guest that shares memory")
         self.guests.plug(config, request.get("state"), handed)
         return {}, []

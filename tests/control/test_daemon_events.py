@@ -12,7 +12,6 @@ from tests.support.planes import supervised
 from tests.support.waiting import eventually
 from vswitch.daemon import adopt, metrics, views
 from vswitch.daemon.events import KEPT_MAX, LINES_MAX, WORDS, Events
-from vswitch.daemon.supervisor import Supervisor
 from vswitch.plan.switch_steps import PortSet
 
 MAC = "52:54:00:00:00:01"
@@ -193,9 +192,7 @@ def test_an_adopted_data_plane_is_heard_too(monkeypatch):
     monkeypatch.setattr(adopt, "is_door_of", lambda driver, fd: True)
     with supervised() as one:
         one.start("a", "b")
-        one.supervisor.release()
-        one.supervisor = Supervisor(one.places, one.guests.open_port, one.supervisor.journal)
-        one.supervisor.adopt_all()
+        one.another_vswitchd()
         (row,) = storm(one)
         assert row["event"] == "storm_control"
 

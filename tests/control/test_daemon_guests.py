@@ -13,7 +13,6 @@ from tests.support.frames import A, B, frame
 from tests.support.planes import supervised
 from tests.support.sharing_world import SharingWorld
 from tests.support.waiting import eventually
-from vswitch.daemon.supervisor import Supervisor
 from vswitch.plan.switch_steps import SwitchStart, SwitchStop
 
 
@@ -136,9 +135,7 @@ def test_qemu_may_listen(world):
 def test_another_vswitchd_adopts_guests_and_keeps_them_for_a_successor(pair):
     assert pair.crosses("a", "b", frame())
     before = n_fds()
-    pair.one.supervisor.release()
-    pair.one.supervisor = Supervisor(pair.one.places, pair.open_port)
-    pair.one.supervisor.adopt_all()
+    pair.one.another_vswitchd(pair.open_port)
     assert n_fds() == before
     assert pair.crosses("a", "b", frame(payload=b"1" * 60))
     pair.kill()

@@ -150,10 +150,7 @@ class TestAdoption:
 
     def another(self, one) -> Supervisor:
         """A second vswitchd in the place of the first."""
-        one.supervisor.release()
-        one.supervisor = Supervisor(one.places, one.guests.open_port)
-        one.supervisor.adopt_all()
-        return one.supervisor
+        return one.another_vswitchd()
 
     def test_a_new_supervisor_adopts_what_runs(self, one):
         one.start("a", "b")

@@ -20,7 +20,6 @@ from tests.support.planes import supervised
 from tests.support.sharing_world import SharingWorld
 from tests.support.waiting import eventually
 from vswitch.cli import vhost_user
-from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import HostError
 
 
@@ -127,8 +126,7 @@ def test_vswitchd_is_followed_by_another_and_neither_guest_nor_program_notice(wo
         world.one.supervisor.release()
         world.guests["a"].send(frame(B, A))          # with nobody there at all
         assert eventually(world.guests["b"].frames) == [frame(B, A)]
-        world.one.supervisor = Supervisor(world.one.places, world.open_port)
-        world.one.supervisor.adopt_all()
+        world.one.another_vswitchd(world.open_port)
         assert frames_cross(world, "1")
         world.guests.pop("a").close()
         world.plug("a", connected(path)).start()     # the next guest comes by the same way

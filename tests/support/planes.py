@@ -12,6 +12,7 @@ from typing import Any
 from dataplane.messages import PORT_DEFAULTS
 from vswitch.daemon.places import Places
 from vswitch.daemon.supervisor import Supervisor
+from vswitch.plan.promise import PromisedSwitch
 from vswitch.plan.switch_steps import PortAdd, SwitchStart, SwitchStop
 
 OFFLOAD_HEADER = bytes(10)
@@ -48,7 +49,21 @@ class Supervised:
         self.places = Places(run_dir)
         self.places.make()
         self.guests = Guests()
+        self.promised: dict[str, PromisedSwitch] = {}
         self.supervisor = Supervisor(self.places, self.guests.open_port)
+
+    def promise(self, name: str, config: dict[str, Any]) -> None:
+        """What the next vswitchd knows of a port."""
+        known = {key: value for key, value in config.items() if key not in ("index", "carrier", "effective_mac")}
+        switch = self.promised.setdefault("s1", PromisedSwitch({"topology": "t", "name": "s1"}, {}))
+        switch.ports[name] = known
+
+    def another_vswitchd(self, open_port: Any = None, knows: bool = True) -> Supervisor:
+        """A second vswitchd in the place of the first; unless it `knows`, no record of the topology is left."""
+        self.supervisor.release()                    # harmless the second time
+        self.supervisor = Supervisor(self.places, open_port or self.guests.open_port, self.supervisor.journal)
+        self.supervisor.adopt_all(lambda topology: self.promised if knows else None)
+        return self.supervisor
 
     def start(self, *ports: str) -> None:
         self.supervisor.perform(SwitchStart("t", "test", switch="s1", config={"fdb_capacity": 8192}))
@@ -57,6 +72,7 @@ class Supervised:
 
     def add(self, name: str, index: int) -> None:
         config = {**PORT_DEFAULTS, "name": name, "index": index, "driver": "packet", "guest": name, "interface": name}
+        self.promise(name, config)
         self.supervisor.perform(PortAdd("t", "test", switch="s1", port=name, interface=name, config=config))
 
     @property

@@ -41,6 +41,7 @@ class SharingWorld:
 
     def add(self, name: str, index: int, **where: str) -> None:
         config = self.config(name, index, **where)
+        self.one.promise(name, config)
         self.one.supervisor.perform(PortAdd("t", "test", switch="s1", port=name, config=config))
 
     def remove(self, name: str) -> None:

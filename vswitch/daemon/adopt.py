@@ -1,34 +1,49 @@
 """Take over a data plane that another vswitchd started and left running.
 
-Everything it says is checked, for it may have been taken over by a guest: who it is by the kernel's word (SO_PEERCRED,
-then a pidfd), which switch it is by the place of its socket, what its file descriptors are by asking the kernel about
-each.  One that does not pass is killed; the next reconciliation starts another.
+It may have been taken over by a guest, so nothing is believed that is known from elsewhere: who it is by the kernel's word
+(SO_PEERCRED, then a pidfd), which switch it is by the place of its socket, which ports it has and how they are set by the
+topology that was asked for, what its file descriptors are by asking the kernel about each.  What it says otherwise it is
+told anew; a port that the topology does not have, or that holds something else, is taken from it.
+
+A data plane of which no record is left goes on and is known by its name alone: it can be taken down, and its ports are
+removed before others are added.  One that does not answer as a data plane does is killed; the next reconciliation starts
+another.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import json
 import logging
-import os
-import socket
 import stat
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataplane.messages import PORT_DEFAULTS, PORTS_MAX
+from dataplane.messages import FDS_MAX, PORT_DEFAULTS, PORTS_MAX, SWITCH_DEFAULTS, close_fds, kind_of
+from vswitch.daemon import guest_state
 from vswitch.daemon.attached import AttachedPort, Guest
-from vswitch.daemon.connection import Connection, Reply
+from vswitch.daemon.connection import Connection
+from vswitch.daemon.guest_state import borrowed, is_stream
 from vswitch.daemon.life import check_version
 from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.process import Process, forget
+from vswitch.daemon.said import MAC, is_number
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
+from vswitch.plan.promise import FIXED, PromisedSwitch
 
 log = logging.getLogger("vswitchd")
-TUN_DEVICE = os.makedev(10, 200)   # /dev/net/tun (Linux admin-guide/devices.txt)
+TUN_DEVICE = 10, 200               # /dev/net/tun (Linux admin-guide/devices.txt)
+TUNGETIFF = 0x800454D2
+AF_PACKET, SOCK_RAW = 17, 3
+CAPACITY_MAX = 1 << 20             # entries of a forwarding database, whoever chose it
 
 
-def adopt(places: Places, topology: str, switch: str) -> Plane | None:
+def adopt(places: Places, topology: str, switch: str, promised: PromisedSwitch | None = None) -> Plane | None:
     """The data plane behind the door of `switch`, or None when there is none that can be adopted."""
     door = places.door(topology, switch)
     try:
@@ -43,7 +58,7 @@ def adopt(places: Places, topology: str, switch: str) -> Plane | None:
         connection.close()
         return None
     try:
-        return _take_over(door, (topology, switch), connection, process)
+        return _take_over(door, (topology, switch), connection, process, promised)
     except DataplaneError as error:
         log.error("the data plane of %s/%s cannot be adopted and is replaced: %s", topology, switch, error)
         connection.close()
@@ -55,118 +70,175 @@ def adopt(places: Places, topology: str, switch: str) -> Plane | None:
 
 def _ignore(event: dict[str, Any], fds: list[int]) -> None:
     """Reports of before it is ours; what they say of guests is asked for by `ports`."""
-    for fd in fds:
-        os.close(fd)
+    close_fds(fds)
 
 
-def _take_over(door: Path, name: tuple[str, str], connection: Connection, process: Process) -> Plane:
+def _take_over(door: Path, name: tuple[str, str], connection: Connection, process: Process,
+               promised: PromisedSwitch | None) -> Plane:
     answer, fds = connection.ask("hello")
     tables = Tables(fds.pop(0)) if len(fds) == 1 else None
-    ports: dict[str, AttachedPort] = {}
+    taken = _Taken(promised.ports if promised is not None else {})
     try:
         check_version(answer)
-        config = answer.get("config")
-        if not isinstance(config, dict) or (config.get("topology"), config.get("name")) != name:
-            raise DataplaneError("it says that it is another switch")
+        config = _switch_config(answer.get("config"), name, promised)
         if tables is None:
             raise DataplaneError("it does not hand its tables out")
         tables.open()
-        _take_ports(connection, ports)
+        taken.take_all(connection)
+        if promised is not None:
+            _tell_switch(connection, answer["config"], promised)
+            taken.settle(connection)
         connection.ask("guests_start")               # another vswitchd may have ended just before it
     except DataplaneError:
-        for fd in fds:
-            os.close(fd)
+        close_fds(fds)
         if tables is not None:
             tables.close()
-        for port in ports.values():
+        for port in taken.ports.values():
             port.close()
         raise
     plane = Plane(door, config, tables)
-    plane.adopt(process, connection, ports)
-    log.info("%s: adopted data plane %d with %d ports", plane.name, process.pid, len(ports))
+    plane.strangers = sorted(taken.strangers)
+    plane.adopt(process, connection, taken.ports)
+    log.info("%s: adopted data plane %d with %d ports%s", plane.name, process.pid, len(taken.ports),
+             "" if promised is not None else "; what it should do is not known, so it goes on and is left alone")
     return plane
 
 
-def _take_ports(connection: Connection, ports: dict[str, AttachedPort]) -> None:
-    """Fill `ports` page by page; what is in it is the caller's to close, also after an error."""
-    at: int | None = 0
-    while at is not None:
-        page, fds = _page(connection.ask("ports", {"from": at}))
-        fds.reverse()
+def _switch_config(said: Any, name: tuple[str, str], promised: PromisedSwitch | None) -> dict[str, Any]:
+    if not isinstance(said, dict) or (said.get("topology"), said.get("name")) != name:
+        raise DataplaneError("it says that it is another switch")
+    kept = {key: said[key] for key, most in (("fdb_capacity", CAPACITY_MAX), ("spin_us", 1_000_000))
+            if is_number(said.get(key), most)}
+    wanted = promised.config if promised is not None else {}
+    return {**SWITCH_DEFAULTS, **wanted, **kept, "topology": name[0], "name": name[1]}
+
+
+def _tell_switch(connection: Connection, said: Mapping[str, Any], promised: PromisedSwitch) -> None:
+    told = {key: value for key, value in _as_said(promised.config).items() if said.get(key) != value}
+    if told:
+        connection.ask("switch_set", {"config": told})
+
+
+class _Taken:
+    """`ports` are those that fit `promised`, with their descriptors; `strangers` are the names of all others."""
+
+    def __init__(self, promised: Mapping[str, Mapping[str, Any]]) -> None:
+        self.promised = {name: _as_said(config) for name, config in promised.items()}
+        self.ports: dict[str, AttachedPort] = {}
+        self.strangers: set[str] = set()
+        self._told: dict[str, dict[str, Any]] = {}
+
+    def take_all(self, connection: Connection) -> None:
+        """Page by page; what is in `ports` is the caller's to close, also after an error."""
+        at: int | None = 0
+        while at is not None:
+            page, fds = connection.ask("ports", {"from": at})
+            fds.reverse()
+            try:
+                listed, following = page.get("ports"), page.get("next")
+                if not isinstance(listed, list) or not (following is None or is_number(following, PORTS_MAX)):
+                    raise DataplaneError("its list of ports is none")
+                for port in listed:
+                    self._take(port, fds)
+            finally:
+                close_fds(fds)
+            if following is not None and not (listed and at < following):
+                raise DataplaneError("its list of ports has no end")
+            at = following
+
+    def settle(self, connection: Connection) -> None:
+        """Take from it the ports that do not fit, and tell it how the others are set."""
+        for name in sorted(self.strangers):
+            log.warning("port %s of the data plane that is adopted does not fit its topology and is removed", name)
+            connection.ask("port_remove", {"port": name})
+        self.strangers.clear()
+        for name, told in self._told.items():
+            connection.ask("port_set", {"config": {**told, "name": name}})
+
+    def _take(self, listed: Any, fds: list[int]) -> None:
+        """One port, whose descriptors are the last of `fds`."""
+        config, held, guest_fds = _heads_of(listed)
+        if len(fds) < held + guest_fds or config["name"] in self.ports:
+            raise DataplaneError(f"its port {config['name']} does not hold what it says")
+        own, theirs = [fds.pop() for _ in range(held)], [fds.pop() for _ in range(guest_fds)]
+        wanted = self.promised.get(config["name"])
         try:
-            for listed in page["ports"]:
-                config = _checked_config(listed)
-                port = ports[config["name"]] = AttachedPort(config)
-                while fds and len(port.fds) < listed["fds"]:
-                    port.fds.append(fds.pop())
-                if len(port.fds) != listed["fds"] or not all(is_door_of(config["driver"], fd) for fd in port.fds):
-                    raise DataplaneError(f"its port {config['name']} does not hold what its driver needs")
-                port.guest = _guest(config, listed, fds)
-        finally:
-            for fd in fds:
-                os.close(fd)
-        following = page["next"]
-        if following is not None and not (page["ports"] and at < following <= PORTS_MAX):
-            raise DataplaneError("its list of ports has no end")
-        at = following
+            fits = wanted is not None and _fits(wanted, config, own)
+            if config["index"] in {port.config["index"] for port in self.ports.values()}:
+                raise DataplaneError(f"two of its ports have the index {config['index']}")
+        except DataplaneError:
+            close_fds([*own, *theirs])
+            raise
+        if wanted is None or not fits:
+            self.strangers.add(config["name"])
+            close_fds([*own, *theirs])
+            return
+        own_word = {"index": config["index"], "carrier": config.get("carrier") is True,
+                    "effective_mac": mac if isinstance(mac := config.get("effective_mac"), str) and MAC.fullmatch(mac) else ""}
+        port = self.ports[config["name"]] = AttachedPort({**PORT_DEFAULTS, **wanted, **own_word}, own)
+        if guest_fds:
+            port.guest = _guest(port, listed.get("guest"), theirs)
+        told = {key: value for key, value in wanted.items() if key not in FIXED and config.get(key) != value}
+        if told:
+            self._told[config["name"]] = told
 
 
-def _guest(config: dict[str, Any], listed: dict[str, Any], fds: list[int]) -> Guest | None:
-    """The guest of a port that is listed with one; takes its descriptors from the end of `fds`."""
-    n, state = listed.get("guest_fds"), listed.get("guest")
-    if not n:
-        return None
-    if config["driver"] != "vhost_user" or not isinstance(n, int) or not 0 < n <= len(fds) or not isinstance(state, dict):
-        raise DataplaneError(f"the guest of its port {config['name']} is none")
-    guest = Guest([fds.pop() for _ in range(n)], state)
-    if not (_is_stream(guest.fds[0]) and all(_is_memory_or_event(fd) for fd in guest.fds[1:])):
-        guest.close()
-        raise DataplaneError(f"the guest of its port {config['name']} does not hold what a guest can share")
-    return guest
-
-
-def _is_stream(fd: int) -> bool:
-    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-        return False
-    with socket.socket(fileno=os.dup(fd)) as borrowed:
-        return (borrowed.family, borrowed.type) == (socket.AF_UNIX, socket.SOCK_STREAM)
-
-
-def _is_memory_or_event(fd: int) -> bool:
-    return stat.S_ISREG(os.fstat(fd).st_mode) or os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:[eventfd]"
-
-
-def _page(reply: Reply) -> Reply:
-    page, fds = reply
-    if isinstance(page.get("ports"), list) and isinstance(page.get("next"), int | None):
-        return page, fds
-    for fd in fds:
-        os.close(fd)
-    raise DataplaneError("its list of ports is none")
-
-
-def _checked_config(listed: Any) -> dict[str, Any]:
+def _heads_of(listed: Any) -> tuple[dict[str, Any], int, int]:
+    """Of a port that it lists: the configuration, with a name and an index, and how many descriptors it and its guest have."""
     config = listed.get("config") if isinstance(listed, dict) else None
-    if not isinstance(config, dict) or not isinstance(listed.get("fds"), int):
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
         raise DataplaneError("a port that it lists has no configuration")
-    for key, default in PORT_DEFAULTS.items():
-        value = config.get(key)
-        if key not in config or (default is not None and not isinstance(value, type(default))):
-            raise DataplaneError(f"a port that it lists has no usable {key!r}")
-    if not 0 <= config["index"] < PORTS_MAX:
-        raise DataplaneError(f"a port that it lists has the index {config['index']}")
-    return config
+    held, guest_fds = listed.get("fds"), listed.get("guest_fds") or 0
+    if not is_number(held, FDS_MAX) or not is_number(guest_fds, FDS_MAX) or not is_number(config.get("index"), PORTS_MAX - 1):
+        raise DataplaneError("a port that it lists has no usable index or number of descriptors")
+    return config, held, guest_fds
+
+
+def _fits(wanted: Mapping[str, Any], config: Mapping[str, Any], fds: list[int]) -> bool:
+    """Whether it is the port that the topology has; DataplaneError when it is, and holds what is no such port's."""
+    driver = wanted["driver"]
+    if any(config.get(key) != wanted[key] for key in FIXED):
+        return False
+    is_caller = driver == "vhost_user" and wanted["socket"]["listen"] == "qemu"
+    n_most = 0 if is_caller else FDS_MAX if driver == "tun" else 1
+    if not min(1, n_most) <= len(fds) <= n_most or not all(is_door_of(driver, fd) for fd in fds):
+        raise DataplaneError(f"its port {config['name']} does not hold what its driver needs")
+    return not any(leads_elsewhere(driver, fd, wanted["interface"]) for fd in fds)
+
+
+def _guest(port: AttachedPort, state: Any, fds: list[int]) -> Guest:
+    if port.config["driver"] != "vhost_user" or not guest_state.fits(state, fds):
+        close_fds(fds)
+        raise DataplaneError(f"the guest of its port {port.config['name']} does not hold what a guest can share")
+    return Guest(fds, state)
+
+
+def _as_said(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it comes back over a connection."""
+    said: dict[str, Any] = json.loads(json.dumps(config))
+    return said
 
 
 def is_door_of(driver: str, fd: int) -> bool:
     """Whether the kernel says that `fd` is what the ports of `driver` hold."""
-    status = os.fstat(fd)
     if driver == "tun":
-        return stat.S_ISCHR(status.st_mode) and status.st_rdev == TUN_DEVICE
+        kind, *device = kind_of(fd)
+        return stat.S_ISCHR(kind) and tuple(device) == TUN_DEVICE
     if driver == "vhost_user":
-        return _is_stream(fd)
-    if driver == "packet" and stat.S_ISSOCK(status.st_mode):
-        borrowed = socket.socket(fileno=os.dup(fd))
-        with borrowed:
-            return (borrowed.family, borrowed.type) == (socket.AF_PACKET, socket.SOCK_RAW)
-    return False
+        return is_stream(fd)
+    with borrowed(fd) as found:
+        return driver == "packet" and found is not None and (found.family, found.type) == (AF_PACKET, SOCK_RAW)
+
+
+def leads_elsewhere(driver: str, fd: int, interface: str) -> bool:
+    """Whether `fd` is bound to another interface than `interface`; one whose interface has gone is bound to none."""
+    if driver == "tun" and stat.S_ISCHR(kind_of(fd)[0]):
+        try:
+            bound = fcntl.ioctl(fd, TUNGETIFF, struct.pack("16s24x", b"")).partition(b"\0")[0].decode(errors="replace")
+        except OSError as error:
+            return error.errno != errno.EBADFD
+        return bound != interface
+    with borrowed(fd) as found:
+        if found is None or found.family != AF_PACKET:
+            return False
+        return found.getsockname()[0] not in ("", interface)

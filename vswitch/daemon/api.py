@@ -10,6 +10,7 @@ same one.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from vswitch.plan.wanted import Wish
 from vswitch.topology.model import LabMode
 
 log = logging.getLogger("vswitchd")
+LATE = "vswitch-late"              # a table is not there yet: ask again with `since=` this
 CONFIRM_S_MAX = 86_400.0
 STATUS: dict[type[VswitchError], int] = {TopologyError: 422, UsageError: 400, RefusedError: 409, DaemonError: 503}
 
@@ -138,8 +140,12 @@ def _add_reads(app: FastAPI, daemon: Daemon) -> None:
         return views.ports(planes(topology))
 
     @app.get("/fdb")
-    def fdb(topology: str | None = None) -> list[views.Row]:
-        return views.fdb(planes(topology))
+    def fdb(response: Response, topology: str | None = None, since: float | None = None) -> list[views.Row]:
+        asked_s = time.monotonic()
+        rows, late = views.tables(planes(topology), since)
+        if late:                       # whoever wants those too asks again
+            response.headers[LATE] = repr(asked_s if since is None else min(since, asked_s))
+        return rows
 
     @app.get("/drops")
     def drops(topology: str | None = None) -> list[views.Row]:

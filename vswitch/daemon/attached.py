@@ -5,16 +5,20 @@ socket, or with `listen: qemu` QEMU's.  The connection goes to the data plane an
 every descriptor that the guest has sent and a record of what it has said; so a successor of a data plane that died goes on,
 and QEMU sees neither a closed socket nor a link that is down.
 
-What a data plane says about a guest is kept and handed to its successor, which checks it like messages of a guest.
+What a data plane says about a guest is kept if it has the form of that (guest_state.py), and handed to its successor,
+which checks it like messages of a guest.
 """
 
 from __future__ import annotations
 
-import os
+import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from dataplane.messages import close_fds
+from vswitch.daemon import guest_state
 from vswitch.host import vhost_sockets
 
 RETRY_S = 0.2                      # between looks for a QEMU that is to listen
@@ -27,8 +31,7 @@ class Guest:
     is_busy: bool = False          # a message is half read or an answer owed: nobody can go on with the connection
 
     def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)
+        close_fds(self.fds)
         self.fds = []
 
 
@@ -44,8 +47,7 @@ class AttachedPort:
         return self.config["driver"] == "vhost_user" and self.guest is None
 
     def close(self) -> None:
-        for fd in self.fds:
-            os.close(fd)
+        close_fds(self.fds)
         self.fds = []
         self.lose_guest()
 
@@ -63,6 +65,14 @@ def listeners(ports: Iterable[AttachedPort]) -> list[int]:
 def is_calling(ports: Iterable[AttachedPort]) -> bool:
     """Whether some port looks for a QEMU that listens."""
     return any(port.is_waiting and not port.fds for port in ports)
+
+
+def hang_up(listener: int) -> None:
+    """Wake whoever waits at a listening socket that a data plane has made wait (it may clear O_NONBLOCK, which we share)."""
+    with guest_state.borrowed(listener) as found:
+        if found is not None:
+            with suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)
 
 
 def arrive(port: AttachedPort) -> Guest | None:
@@ -88,13 +98,12 @@ def take_event(port: AttachedPort, event: dict[str, Any], fds: list[int]) -> boo
         port.guest.is_busy = event.get("busy") is not False
     elif what == "guest_gone":
         port.lose_guest()
-    elif fds and isinstance(event.get("state"), dict):
+    elif guest_state.fits(event.get("state"), fds):
         kept = Guest(fds, event["state"], port.guest.is_busy)
         port.guest.close()
         port.guest = kept
         return True
     else:
         return False
-    for fd in fds:
-        os.close(fd)
+    close_fds(fds)
     return True

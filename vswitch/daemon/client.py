@@ -26,6 +26,8 @@ from vswitch.errors import DaemonError, NotRunningError, TopologyError, VswitchE
 READ_S = 15.0
 APPLY_S = 300.0
 START_S = 30.0
+AGAIN_S = 0.05
+LATE = "vswitch-late"              # header of an answer that lacks a table (api.py)
 ROOT = Path(vswitch.__file__).parents[1]       # what has to be on the path for `vswitch` to be found
 Answer = dict[str, Any]
 Rows = list[Answer]
@@ -76,7 +78,16 @@ class Client:
         return self._rows("ports", topology)
 
     def fdb(self, topology: str | None = None) -> Rows:
-        return self._rows("fdb", topology)
+        """A large table takes longer than one answer may; what is still not there after READ_S is left out."""
+        asked: Answer = {"topology": topology} if topology else {}
+        deadline_s = time.monotonic() + READ_S
+        while True:
+            response = self._ask("GET", "fdb", params=asked)
+            if LATE not in response.headers or time.monotonic() > deadline_s:
+                rows: Rows = response.json()
+                return rows
+            asked["since"] = response.headers[LATE]
+            time.sleep(AGAIN_S)
 
     def drops(self, topology: str | None = None) -> Rows:
         return self._rows("drops", topology)

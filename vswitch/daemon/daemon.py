@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +17,15 @@ from vswitch.daemon.host import Host
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.machine import HostMachine
 from vswitch.daemon.places import Places
-from vswitch.daemon.records import Record
+from vswitch.daemon.records import Record, load_record
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.daemon.views import Row
+from vswitch.errors import VswitchError
+from vswitch.plan import Observed
+from vswitch.plan.promise import PromisedSwitch, promise
 from vswitch.topology import loads
+
+log = logging.getLogger("vswitchd")
 
 IDLE_S = 60.0                      # a vswitchd that a command started ends after this long without work
 
@@ -28,6 +34,7 @@ class Daemon:
     def __init__(self, places: Places, host: Host) -> None:
         self._host = host
         self.journal = Journal(places.events)
+        self._places = places
         self.supervisor = Supervisor(places, host.open_port, self.journal)
         self._carriers = Carriers(host, self.supervisor, lambda topology: self._healer.ask(topology))
         self._filters = GuestFilters(self.supervisor)
@@ -40,10 +47,22 @@ class Daemon:
 
     def begin(self) -> None:
         """Adopt what runs, then bring back what should."""
-        self.supervisor.adopt_all()
+        self.supervisor.adopt_all(self._promised)
         self.control.resume()
         for record in self.control.records():
             self._carriers.follow(record.topology, record.namespace)
+
+    def _promised(self, name: str) -> dict[str, PromisedSwitch] | None:
+        """What the switches of a topology should be; None when that is not known."""
+        record = load_record(self._places, name)
+        if record is None:
+            return None
+        try:
+            topology, observed = loads(record.text, record.file), self._host.observe(record.namespace)
+            return promise(topology, Observed(dict(observed), {}, record.namespace), record.wish)
+        except VswitchError as error:
+            log.error("%s: what should run is not known: %s", name, error)
+            return None
 
     def end(self) -> None:
         """Let go of the data planes; they go on."""

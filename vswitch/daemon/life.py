@@ -9,7 +9,6 @@ Threads: one at a time; `Plane` holds the lock.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +25,8 @@ log = logging.getLogger("vswitchd")
 SOON_S = 5.0                       # a life shorter than this counts as dying at once
 DELAY_MIN_S, DELAY_MAX_S = 0.1, 10.0
 DYING_S = 0.2                      # between hanging up and being dead
+LAST_WORDS = 4096                  # messages: more than the socket of a dead process holds
+PAUSE_S = 0.02                     # for who says more than we take in at once
 
 
 class Life:
@@ -37,6 +38,7 @@ class Life:
         self.process: Process | None = None
         self.connection: Connection | None = None
         self._on_event = on_event
+        self.is_flooding = False                     # it said more than was taken in the last time
         self._born_s = 0.0
         self._n_short = 0                            # lives in a row
 
@@ -69,8 +71,7 @@ class Life:
         self.disconnect()
         self.connection = Connection(self.door, self._on_event)
         answer, fds = self.connection.ask("hello")
-        for fd in fds:
-            os.close(fd)
+        messages.close_fds(fds)
         check_version(answer)
 
     def disconnect(self) -> None:
@@ -78,7 +79,7 @@ class Life:
         connection, self.connection = self.connection, None
         if connection is not None:
             with suppress(ConnectionLostError):
-                connection.drain()                   # what was said last of guests counts
+                connection.drain(LAST_WORDS)         # what was said last of guests counts
             connection.close()
 
     def ask(self, do: str, request: Mapping[str, Any] | None = None, fds: Sequence[int] = ()) -> Reply:
@@ -97,6 +98,11 @@ class Life:
             self.process.end(PATIENCE_S if self.connection else 0.0)
         forget(self.door)
 
+    def kill(self) -> None:
+        """End the process at once; also from another thread than the one that asks it."""
+        if self.process is not None:
+            self.process.kill()
+
     def close(self) -> None:
         """Let go of the process without a word to it."""
         self.disconnect()
@@ -113,7 +119,7 @@ class Life:
         if self.connection is None or self.process.is_dead:
             return False
         try:
-            self.connection.drain()
+            self.is_flooding = not self.connection.drain()
         except ConnectionLostError as error:
             log.warning("%s: %s", self.name, error)
             if self.process.wait(DYING_S):
@@ -157,7 +163,7 @@ def _no_event(event: dict[str, Any], fds: list[int]) -> None:
 
 def check_version(hello: dict[str, Any]) -> None:
     """DataplaneError when a data plane was built from other words or another layout than ours."""
-    theirs = (hello.get("version"), hello.get("layout"), hello.get("reasons"))
+    theirs = tuple(said if isinstance(said := hello.get(key), int) else None for key in ("version", "layout", "reasons"))
     ours = (messages.VERSION, counters.LAYOUT, len(reasons.REASONS))
     if theirs != ours:
         raise DataplaneError(f"the data plane is of another version (messages, layout, reasons {theirs}; ours {ours})")

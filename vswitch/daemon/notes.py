@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vswitch.daemon.connection import quoted
 from vswitch.plan import Step
-
-WHY_MAX = 200                      # characters of what a data plane says about a guest
 
 STEPS_MAX = 4                      # told one by one; of more, how many
 
@@ -32,7 +31,7 @@ def of_guest(config: Mapping[str, Any], event: Mapping[str, Any], has_guest: boo
     elif event.get("event") == "carrier" and event.get("carrier") is True:
         yield "guest_came", f"{name}: the guest is connected and its driver has started", name
     elif event.get("event") == "guest_gone" and has_guest:
-        why = str(event.get("why"))[:WHY_MAX]
+        why = quoted(event.get("why"))
         if event.get("refused") is True:
             yield "guest_refused", f"{name}: the guest's connection is refused: {why}", name
         else:

@@ -12,12 +12,13 @@ def topologies(records: list[Record], planes: list[Plane]) -> list[Row]:
     """One row for each topology that was asked for, or of which a data plane runs."""
     known = {record.topology: record for record in records}
     names = sorted({*known, *(plane.config["topology"] for plane in planes)})
-    return [_topology(name, known.get(name), [plane for plane in planes if plane.config["topology"] == name])
+    rows = ports(planes)
+    return [_topology(name, known.get(name), [plane for plane in planes if plane.config["topology"] == name],
+                      [row for row in rows if row["topology"] == name])
             for name in names]
 
 
-def _topology(name: str, record: Record | None, planes: list[Plane]) -> Row:
-    rows = ports(planes)
+def _topology(name: str, record: Record | None, planes: list[Plane], rows: list[Row]) -> Row:
     guests: dict[str, list[str]] = {}
     for row in rows:
         if row["guest"]:

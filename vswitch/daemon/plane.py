@@ -18,16 +18,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from vswitch.daemon import attached, notes
+from dataplane.messages import close_fds
+from vswitch.daemon import attached, notes, said
+from vswitch.daemon.asker import Asker
 from vswitch.daemon.attached import AttachedPort
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
 from vswitch.daemon.events import Events
-from vswitch.daemon.life import Life
-from vswitch.daemon.process import Process, is_readable
+from vswitch.daemon.life import PAUSE_S, Life
+from vswitch.daemon.process import PATIENCE_S, Process, is_readable
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 
 log = logging.getLogger("vswitchd")
+TABLE_KEPT_S = 3.0                 # a table may be large; who asks for it in pieces comes back at once
 
 
 class Plane:
@@ -37,6 +40,9 @@ class Plane:
         self.ports: dict[str, AttachedPort] = {}
         self.n_restarts = 0
         self.events = Events(self.name)
+        self.strangers: list[str] = []               # ports of an adopted one that we know nothing of
+        self.said_ports = Asker(f"asks {self.name}", lambda: said.ports(self.ask))
+        self.said_table = Asker(f"asks {self.name}", lambda: said.table(self.ask, 2 * config["fdb_capacity"]), TABLE_KEPT_S)
         self._lock = threading.RLock()
         self._life = Life(self.name, door, self._on_event)
         self._is_ended = False
@@ -80,9 +86,16 @@ class Plane:
 
     def end(self) -> None:
         """Stop the process, and forget everything that a successor would need."""
-        with self._lock:
-            self._is_ended = True
+        self._is_ended = True
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            self._life.kill()                        # whoever asks waits for an answer that does not come
+            for fd in attached.listeners(self.ports.values()):
+                attached.hang_up(fd)
+            self._lock.acquire()
+        try:
             self._life.end()
+        finally:
+            self._lock.release()
         self.release()
 
     def release(self) -> None:
@@ -97,6 +110,8 @@ class Plane:
                 port.close()
             self.ports = {}
             self._life.close()
+            self.said_ports.end(said.Ports(error="it has ended"))
+            self.said_table.end(said.Table(error="it has ended"))
             self.tables.close()
             os.close(self._wake_fd)
 
@@ -126,12 +141,19 @@ class Plane:
         port = AttachedPort(config, fds)
         with self._lock:
             try:
+                self._send_strangers_away()
                 self.ask("port_add", {"config": config}, fds)
             except DataplaneError:
                 port.close()
                 raise
             self.ports[config["name"]] = port
             os.eventfd_write(self._wake_fd, 1)       # a guest may come
+
+    def _send_strangers_away(self) -> None:
+        """They may have the name or the index of a port that comes."""
+        while self.strangers:
+            self.ask("port_remove", {"port": self.strangers[-1]})
+            self.strangers.pop()
 
     def port_set(self, name: str, values: dict[str, Any]) -> None:
         with self._lock:
@@ -167,6 +189,8 @@ class Plane:
 
     def _recover(self) -> None:
         """Reach the data plane again: the same process if it lives and answers, else a successor."""
+        if self._is_ended:
+            raise DataplaneError(f"{self.name} ends")
         if self._life.is_reached_again():
             return
         self._note_death()
@@ -219,8 +243,13 @@ class Plane:
                     # An asker may have been quicker, so this looks at the state and not at what woke us.
                     if self._life.is_well():
                         self._greet()
-                        continue
-                    self._note_death()
+                        is_well, pause_s = True, PAUSE_S * self._life.is_flooding
+                    else:
+                        self._note_death()
+                        is_well = False
+                if is_well:
+                    is_readable(self._wake_fd, pause_s)
+                    continue
                 is_readable(self._wake_fd, self._life.delay_s)
                 with self._lock:
                     if not self._is_ended and not self.is_running:
@@ -263,6 +292,5 @@ class Plane:
             if port.is_waiting:
                 os.eventfd_write(self._wake_fd, 1)
             return
-        for fd in fds:
-            os.close(fd)
+        close_fds(fds)
         self.events.take(event, {name: port.config for name, port in self.ports.items()})

@@ -59,9 +59,12 @@ class Process:
     def end(self, patience_s: float = 0.0) -> None:
         """Give it `patience_s` to stop by itself, then kill it."""
         if not self.wait(patience_s):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            self.kill()
             self.wait(PATIENCE_S)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def close(self) -> None:
         if self.pidfd >= 0:

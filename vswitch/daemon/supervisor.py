@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from vswitch.daemon.adopt import adopt
@@ -17,11 +18,14 @@ from vswitch.daemon.plane import Plane
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
 from vswitch.host import vhost_sockets
+from vswitch.plan.promise import PromisedSwitch
 from vswitch.plan.state import RunningSwitch
 from vswitch.plan.steps import Step
 from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 
 log = logging.getLogger("vswitchd")
+ADOPTED_AT_ONCE = 32
+Promises = Callable[[str], Mapping[str, PromisedSwitch] | None]
 OpenPort = Callable[[PortAdd | PortReopen], list[int]]
 
 
@@ -34,16 +38,28 @@ class Supervisor:
         self.journal = journal or Journal()
         self._planes: dict[tuple[str, str], Plane] = {}
 
-    def adopt_all(self) -> None:
-        """Take over every data plane that runs already."""
-        for topology, switch in self._places.doors():
-            plane = adopt(self._places, topology, switch)
-            if plane is not None:
-                plane.keep_events(self.journal.of(plane.name))
-                self._planes[topology, switch] = plane
-            else:
-                self.journal.of(f"{topology}/{switch}").note(
-                    "dataplane_died", "the data plane died while no vswitchd ran, or could not be adopted; another one follows")
+    def adopt_all(self, promises: Promises) -> None:
+        """Take over every data plane that runs already, all at once: one that does not answer keeps no other waiting.
+
+        `promises` says of a topology what each of its switches should be, or None when nothing is known of it.
+        """
+        doors = self._places.doors()
+        if not doors:
+            return
+        promised = {topology: promises(topology) for topology, _ in doors}
+
+        def adopt_one(door: tuple[str, str]) -> Plane | None:
+            known = promised[door[0]]
+            return adopt(self._places, *door, known.get(door[1], PromisedSwitch({}, {})) if known is not None else None)
+
+        with ThreadPoolExecutor(ADOPTED_AT_ONCE, "adopts") as pool:
+            for door, plane in zip(doors, pool.map(adopt_one, doors), strict=True):
+                if plane is not None:
+                    plane.keep_events(self.journal.of(plane.name))
+                    self._planes[door] = plane
+                else:
+                    self.journal.of("/".join(door)).note(
+                        "dataplane_died", "the data plane died while no vswitchd ran, or could not be adopted; another one follows")
 
     def release(self) -> None:
         """Let go of all data planes; they go on without us."""

@@ -1,40 +1,51 @@
 """What runs, as rows for people and programs; reads only.
 
 Counters come from memory that the data planes share with us.  What they say in words (a port's state, an address, the
-table) is checked here like any foreign input.
+table) is checked by said.py, and is waited for VIEW_S and no longer, all data planes at once: one that hangs or talks
+without end leaves its own rows as they were, or says in them that it does not answer, and takes nothing from the others.
 """
 
 from __future__ import annotations
 
-import os
-import re
+import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from dataplane.messages import PORTS_MAX
 from dataplane.reasons import SENTENCES, sentence_at
+from vswitch.daemon import said
 from vswitch.daemon.events import Entry
 from vswitch.daemon.plane import Plane
-from vswitch.errors import DataplaneError
 from vswitch.plan.vlan_words import vlan_words
 
 Row = dict[str, Any]
-MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 STATES = {"up": "up", "waiting": "no-carrier", "down": "down", "broken": "broken"}
-WHY_MAX = 200
-FDB_PAGES_MAX = 4096               # a data plane that never stops listing is cut off
+VIEW_S = 0.12                      # a view of all data planes is there within 200 ms
+STALE_S = 5.0                      # how long the last answer of one that is silent is believed
 
 
 def ports(planes: list[Plane]) -> list[Row]:
-    return [_port(plane, config, said.get(config["name"], {}))
-            for plane in planes for said in (_said(plane),) for config in _configs(plane)]
+    listed = _listed(planes)
+    return [_port(plane, config, listed[plane]) for plane in planes for config in _configs(plane)]
 
 
-def _port(plane: Plane, config: Row, said: Row) -> Row:
+def _listed(planes: list[Plane]) -> dict[Plane, said.Ports]:
+    """What each data plane says of its ports, or why it says nothing."""
+    since_s = time.monotonic()
+    for plane in planes:
+        plane.said_ports.want(since_s)
+    listed = {}
+    for plane in planes:
+        answer = plane.said_ports.wait(since_s, since_s + VIEW_S)
+        is_known = answer is not None and answer.asked_s > since_s - STALE_S
+        listed[plane] = answer.said if answer is not None and is_known else said.Ports(error="its data plane does not answer")
+    return listed
+
+
+def _port(plane: Plane, config: Row, listed: said.Ports) -> Row:
     """One port: configuration, state, counters since the port was added."""
     counted = plane.tables.port(config["index"])
-    mac = str(said.get("mac"))
+    port = listed.ports.get(config["name"], said.Port("broken", listed.error, ""))
     return {
         "name": config["name"],
         "topology": plane.config["topology"],
@@ -44,9 +55,9 @@ def _port(plane: Plane, config: Row, said: Row) -> Row:
         "attach": config["attach"],
         "driver": config["driver"],
         "vlan": vlan_words(config["vlan"]),
-        "state": _state(config, said),
-        "why": _sentence(said.get("why")),
-        "mac": mac if MAC.fullmatch(mac) else config["mac"],
+        "state": _state(config, port),
+        "why": port.why,
+        "mac": port.mac or config["mac"],
         **{key: counted[key] for key in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")},
         "drops": _without_zeroes(counted["drops"]),
         "tx_drops": sum(counted["tx_drops"].values()),
@@ -58,19 +69,13 @@ def _port(plane: Plane, config: Row, said: Row) -> Row:
     }
 
 
-def _state(config: Row, said: Row) -> str:
+def _state(config: Row, port: said.Port) -> str:
     """What became of the port; the topology's own words come before what the kernel says."""
     if config["block"]:
         return "blocked"
     if config["link"] == "down":
         return "down"
-    return STATES.get(str(said.get("state")), "broken")
-
-
-def _sentence(said: Any) -> str:
-    """Why a port of a guest that shares memory moves nothing, in the data plane's words."""
-    text = str(said or "")[:WHY_MAX]
-    return text if text.isprintable() else repr(text)
+    return STATES.get(port.state, "broken")
 
 
 def _without_zeroes(counts: dict[str, int]) -> dict[str, int]:
@@ -136,46 +141,33 @@ def switches(planes: list[Plane]) -> list[Row]:
 
 
 def fdb(planes: list[Plane]) -> list[Row]:
-    """The forwarding databases; an entry that makes no sense is left out."""
-    return [row for plane in planes for row in sorted(_entries(plane), key=lambda row: (row["vlan"], row["mac"]))]
+    """The forwarding databases that are there in time."""
+    return tables(planes)[0]
 
 
-def _entries(plane: Plane) -> Iterator[Row]:
-    at: Any = 0
-    for _ in range(FDB_PAGES_MAX):
-        answer, fds = plane.ask("fdb", {"from": at})
-        _close(fds)
-        for entry in answer.get("entries") or []:
-            vlan, age_s, mac, port = (entry.get(key) for key in ("vlan", "age_s", "mac", "port"))
-            if isinstance(vlan, int) and isinstance(age_s, int) and MAC.fullmatch(str(mac)) and port in plane.ports:
-                kind = entry["kind"] if entry.get("kind") in ("static", "allowed") else "learned"
-                yield {"switch": plane.config["name"], "topology": plane.config["topology"], "vlan": vlan, "mac": mac,
-                       "port": port, "kind": kind, "pinned": entry.get("pinned") is True, "age_s": age_s}
-        at = answer.get("next")
-        if not isinstance(at, int):
-            return
+def tables(planes: list[Plane], since_s: float | None = None) -> tuple[list[Row], list[Plane]]:
+    """The forwarding databases as they were after `since_s` (time.monotonic(); now, if it is left out), and the data planes
+    whose table is not there yet: a large one takes its time, and is there when it is asked for with the same `since_s`."""
+    now_s = time.monotonic()
+    since_s = now_s if since_s is None else min(since_s, now_s)
+    for plane in planes:
+        plane.said_table.want(since_s)
+    rows: list[Row] = []
+    late: list[Plane] = []
+    for plane in planes:
+        answer = plane.said_table.wait(since_s, now_s + VIEW_S)
+        if answer is None or answer.asked_s < since_s:
+            late.append(plane)
+        else:
+            rows += _entries(plane, answer.said.entries)
+    return rows, late
+
+
+def _entries(plane: Plane, entries: Iterable[said.Entry]) -> Iterable[Row]:
+    """An entry of a port that there is not is left out."""
+    switch = {"switch": plane.config["name"], "topology": plane.config["topology"]}
+    return ({**switch, **entry._asdict()} for entry in entries if entry.port in plane.ports)
 
 
 def _configs(plane: Plane) -> list[Row]:
     return sorted((port.config for port in list(plane.ports.values())), key=lambda config: config["index"])
-
-
-def _said(plane: Plane) -> dict[str, Row]:
-    """What the data plane says about its ports, by name; nothing when it cannot answer."""
-    said: dict[str, Row] = {}
-    at: Any = 0
-    try:
-        while isinstance(at, int) and len(said) < PORTS_MAX:
-            answer, fds = plane.ask("ports", {"from": at})
-            _close(fds)
-            listed = [port for port in answer.get("ports") or [] if isinstance(port.get("config"), dict)]
-            said |= {str(port["config"].get("name")): port for port in listed}
-            at = answer.get("next") if listed else None
-    except DataplaneError:
-        pass                           # its ports are shown as broken
-    return said
-
-
-def _close(fds: list[int]) -> None:
-    for fd in fds:
-        os.close(fd)

@@ -33,9 +33,11 @@ def accept(listener: int) -> socket.socket | None:
     """The next front-end that waits, if one does."""
     with socket.socket(fileno=os.dup(listener)) as borrowed:
         try:
+            borrowed.setblocking(False)              # a data plane has the same socket, and may have let it block
             front_end, _ = borrowed.accept()
         except OSError:
             return None
+    front_end.setblocking(False)
     return front_end
 
 

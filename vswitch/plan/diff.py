@@ -16,6 +16,7 @@ from typing import Any
 
 from vswitch.plan import interfaces
 from vswitch.plan.located import located
+from vswitch.plan.promise import FIXED
 from vswitch.plan.refusals import refuse_foreign, refuse_open_taps
 from vswitch.plan.state import Observed
 from vswitch.plan.steps import Step
@@ -23,9 +24,6 @@ from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, 
 from vswitch.plan.takeover import moves, with_host_ports
 from vswitch.plan.wanted import WantedPort, Wish, switch_configuration, wanted_ports
 from vswitch.topology.model import Topology
-
-# No driver can change these in place: the port is removed and added again.
-FIXED = ("driver", "interface", "role", "socket")
 
 
 def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> list[Step]:

@@ -13,7 +13,6 @@ Threads: the main thread.  The worker acknowledges each change before the next l
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import time
@@ -36,6 +35,7 @@ from dataplane.ports.vhost_user.protocol import (
     read_payload,
 )
 from dataplane.ports.vhost_user.rings import Rings
+from dataplane.sys.files import close_fds
 
 MESSAGES_AT_ONCE = 32              # before others have their turn
 
@@ -251,6 +251,5 @@ class Backend:
             self.hand_up(*self.record())
 
     def _close_fds(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
+        close_fds(self._fds)
         self._fds = []

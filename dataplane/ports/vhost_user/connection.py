@@ -12,6 +12,7 @@ import socket
 
 from dataplane.ports.vhost_user.protocol import HEADER, REGIONS_MAX, BadMessageError, Header, read_header, reply
 from dataplane.sys.fds import receive_fds
+from dataplane.sys.files import close_fds
 
 MESSAGE_S = 1.0                    # how long a message may take to arrive
 BUDGET_RATE, BUDGET_DEPTH = 200.0, 1000.0      # messages a second, and at once: a guest with 8 queue pairs starts with 150
@@ -100,7 +101,6 @@ class Connection:
 
     def close(self) -> None:
         """Harmless the second time."""
-        for fd in self._fds:
-            os.close(fd)
+        close_fds(self._fds)
         self._fds = []
         self._socket.close()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dataplane.ports.vhost_user.protocol import MemoryRegion, RefusedError, Ring, check_regions
-from dataplane.sys.files import is_memory_file
+from dataplane.sys.files import is_memory, is_memory_file, octets_of_page
 
 
 class MemoryTable:
@@ -64,11 +64,13 @@ class MemoryTable:
     # Inside.
 
     def _check_file(self, region: MemoryRegion) -> None:
-        status = os.fstat(region.fd)
-        if not stat.S_ISREG(status.st_mode) or not is_memory_file(region.fd):
+        # Seals first: a file of FUSE has none, and whatever else is asked of it waits for its server.
+        if not is_memory(region.fd) or not is_memory_file(region.fd):
             raise RefusedError("memory in a file that does not lie in memory")
-        if status.st_size < region.offset + region.octets:
-            raise RefusedError("a memory region beyond the end of its file")
+        status, end = os.fstat(region.fd), region.offset + region.octets
+        # What is not whole pages can be mapped, and neither unmapped nor replaced (mmap(2), huge pages).
+        if not stat.S_ISREG(status.st_mode) or status.st_size < end or end % octets_of_page(region.fd):
+            raise RefusedError("a memory region beyond the end of its file, or that does not end with one of the file's pages")
         if not self.unsealed and not is_sealed(region.fd):
             raise RefusedError("memory that its owner could truncate; QEMU's memory-backend-memfd seals it "
                                "(or say `unsealed: accept` under the port's `socket`)")

@@ -11,7 +11,6 @@ Threads: the main thread.  The worker acknowledges each change before the next l
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +24,7 @@ from dataplane.ports.vhost_user.protocol import (
     check_index,
     check_ring,
 )
+from dataplane.sys.files import kind_of
 
 FDS = ("kick", "call", "err")      # that a ring may own, in the order in which a record has them
 
@@ -223,7 +223,7 @@ def take_eventfd(fds: list[int], at: int = 0) -> int:
 def is_eventfd(fd: int) -> bool:
     """Whether `fd` counts like an eventfd.  There is no /proc in a data plane, so this asks the file itself: it has no type
     (all anonymous files), and adding nothing to it works, which of those only an eventfd does."""
-    if stat.S_IFMT(os.fstat(fd).st_mode):
+    if kind_of(fd)[0]:
         return False
     os.set_blocking(fd, False)
     try:
