@@ -39,7 +39,7 @@ class Hostile:
     def __init__(self, door: Path, topology: str, switch: str, script: Script) -> None:
         self.script = door.parent.parent.parent / f"{topology}-{switch}.script"
         self.heard = self.script.with_suffix(".heard")
-        self.heard.touch()
+        self.heard.write_text("")                    # another may have sat here before
         self.says(script)
         door.parent.mkdir(mode=0o700, exist_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

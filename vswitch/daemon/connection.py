@@ -52,6 +52,8 @@ class Connection:
         pid, uid, _ = struct.unpack("3i", credentials)
         if uid not in (0, os.geteuid()):
             raise DataplaneError(f"a process of uid {uid} sits where a data plane should")
+        if pid == os.getpid():
+            raise DataplaneError("it is a socket of ours that no data plane has taken over")
         return int(pid)
 
     def fileno(self) -> int:
