@@ -182,9 +182,7 @@ def _listening(path: str, owner: int) -> Iterator[socket.socket]:
         try:
             yield listener
         finally:
-            with contextlib.suppress(OSError):
-                if os.path.samestat(os.lstat(path), made):
-                    os.unlink(path)
+            unix_listener.remove(path, made)
 
 
 def _binary() -> str:

@@ -25,6 +25,7 @@ from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, 
 
 log = logging.getLogger("vswitchd")
 ADOPTED_AT_ONCE = 32
+NOT_ADOPTED = "the data plane died while no vswitchd ran, or could not be adopted; another one follows"
 Promises = Callable[[str], Mapping[str, PromisedSwitch] | None]
 OpenPort = Callable[[PortAdd | PortReopen], list[int]]
 
@@ -58,8 +59,7 @@ class Supervisor:
                     plane.keep_events(self.journal.of(plane.name))
                     self._planes[door] = plane
                 else:
-                    self.journal.of("/".join(door)).note(
-                        "dataplane_died", "the data plane died while no vswitchd ran, or could not be adopted; another one follows")
+                    self.journal.of("/".join(door)).note("dataplane_died", NOT_ADOPTED)
 
     def release(self) -> None:
         """Let go of all data planes; they go on without us."""

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
-from contextlib import suppress
-from pathlib import Path
 
 from vswitch import unix_listener
-from vswitch.errors import HostError
 from vswitch.host.taps import user_number
 
 
 def listen(path: str, owner: str) -> int:
     """A listening socket at `path` that `owner` may connect to; its fd."""
-    try:
-        Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostError(f"cannot listen at {path}: {error.strerror}") from error
     return unix_listener.listen(path, user_number(owner))
 
 
 def remove(path: str) -> None:
     """Take a listening socket's name away."""
-    with suppress(OSError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode):
-            os.unlink(path)
+    unix_listener.remove(path)
 
 
 def accept(listener: int) -> socket.socket | None:
@@ -46,7 +36,7 @@ def connect(path: str) -> socket.socket | None:
     front_end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         front_end.connect(path)
-    except OSError:
+    except (OSError, ValueError):
         front_end.close()
         return None
     return front_end
