@@ -237,7 +237,7 @@ def test_whatever_one_says_the_others_are_shown(one, name, answer):
             assert [row["name"] for row in eventually(lambda: [row for row in overview.topologies([], planes)
                                                                if row["ports_up"] == 2])] == ["t"]
             eventually(lambda: [row["port"] for row in views.fdb(planes) if row["topology"] == "t"] == ["a"])
-            json.dumps([rows, views.fdb(planes), views.switches(planes), views.drops(planes), views.events(planes)],
+            json.dumps([rows, views.fdb(planes), views.switches(planes), views.drops(planes)],
                        allow_nan=False, ensure_ascii=False).encode()
         if answer == "silent":
             assert (evil.is_alive, plane.n_restarts) == (True, 0)
