@@ -48,6 +48,17 @@ class PartlyAppliedError(VswitchError):
     exit_code = 4
 
 
+class WaitingError(PartlyAppliedError):
+    """All is up but the ports that wait for an interface that this host does not have; they come up when it comes.
+
+    `names` are those of the interfaces, "" for one that is found by its address.
+    """
+
+    def __init__(self, message: str, names: frozenset[str] = frozenset()) -> None:
+        self.names = names
+        super().__init__(message)
+
+
 class RolledBackError(VswitchError):
     """A change that nobody confirmed in time has been taken back."""
 

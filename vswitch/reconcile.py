@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vswitch.errors import PartlyAppliedError, VswitchError
+from vswitch.errors import PartlyAppliedError, VswitchError, WaitingError
 from vswitch.plan import Observed, Step, plan, plan_down, undo
+from vswitch.plan.interface_steps import Await
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
@@ -32,9 +33,13 @@ def up(text: str, file: str, wish: Wish, machine: Machine) -> list[Step]:
     steps = preview(text, file, wish, machine)
     apply(steps, machine)
     left = preview(text, file, wish, machine)
-    if left:
-        lines = ["done, and yet the host differs from the topology:", *(step.words for step in left)]
-        raise PartlyAppliedError("\n  ".join(lines))
+    unfinished = [step for step in left if not isinstance(step, Await)]
+    if unfinished:
+        raise PartlyAppliedError("\n  ".join(["applied, but these differences remain:", *(step.words for step in unfinished)]))
+    waiting = [step for step in left if isinstance(step, Await) and not step.optional]
+    if waiting:
+        lines = ["everything else is up; these ports come up when their interfaces are there:", *(step.words for step in waiting)]
+        raise WaitingError("\n  ".join(lines), frozenset(step.name for step in left if isinstance(step, Await)))
     return steps
 
 

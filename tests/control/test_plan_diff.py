@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.fake_machine import FakeMachine, host_of
 from vswitch import reconcile
-from vswitch.errors import HostError, PartlyAppliedError, RefusedError, TopologyError
+from vswitch.errors import HostError, PartlyAppliedError, RefusedError, TopologyError, WaitingError
 from vswitch.plan import Interface, plan, undo
-from vswitch.plan.interface_steps import InterfaceSet, Shield, TapCreate, TapDelete, UplinkTake
+from vswitch.plan.interface_steps import Await, InterfaceSet, Shield, TapCreate, TapDelete, UplinkTake
 from vswitch.plan.opposites import OPPOSITE
 from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet
 from vswitch.plan.wanted import Wish
@@ -198,17 +198,20 @@ def test_an_undo_that_fails_is_said_and_the_rest_is_undone():
 
 
 @pytest.mark.parametrize(("interface", "words"), [
-    (None, "there is no interface eth1 on this host"),
     (Interface("eth1", 2, addresses=("192.0.2.1/24",)), "carries 192.0.2.1/24"),
     (Interface("eth1", 2, wireless=True), "is a Wi-Fi adapter"),
     (Interface("eth1", 2, master="br0"), "belongs to br0"),
+    (Interface("eth1", 2, kind="macvlan", parent="eth0"), "frames to its own address only; name the adapter below it, eth0"),
+    (Interface("eth1", 2, kind="ipvlan"), "frames to its own address only"),
+    (Interface("eth1", 2, kind="wireguard", is_ethernet=False), "carries no Ethernet frames"),
+    (Interface("eth1", 2, kind="tun", is_ethernet=False), "carries no Ethernet frames"),
+    (Interface("eth1", 2, kind="vrf"), "carries no Ethernet frames"),
+    (Interface("eth1", 2, mtu_max=1400), "can carry an MTU of 1400 at most, and its switch needs 1500"),
     (Interface("eth1", 2, alias="vswitch:other:wan"), "is used by port wan of other"),
 ])
 def test_an_adapter_that_cannot_be_used_is_refused_at_its_place(interface, words):
     host = Host()
-    del host.machine.host.interfaces["eth1"]
-    if interface:
-        host.machine.host.interfaces["eth1"] = interface
+    host.machine.host.interfaces["eth1"] = interface
     before = host.state
     with pytest.raises(TopologyError, match=words) as raised:
         host.up()
@@ -220,8 +223,49 @@ def test_the_adapters_of_a_lab_are_made_after_its_plan():
     host = Host()
     del host.machine.host.interfaces["eth1"]
     assert "uplink eth1" in " ".join(step.words for step in host.plan(namespace="box", lab="namespaces"))
-    with pytest.raises(TopologyError):               # the control: on the host itself
-        host.plan()
+    assert "uplink eth1" not in " ".join(step.words for step in host.plan())         # the control: on the host itself
+
+
+@pytest.mark.parametrize("is_optional", [False, True])
+def test_an_absent_adapter_costs_its_own_port_and_no_other(is_optional):
+    host = Host()
+    text = TEXT.replace("interface: eth1", "interface: eth1, optional: true") if is_optional else TEXT
+    adapter = host.machine.host.interfaces.pop("eth1")
+    if is_optional:
+        host.up(text)
+    else:
+        with pytest.raises(WaitingError, match="port wan waits for eth1: there is no interface eth1 on this host") as raised:
+            host.up(text)
+        assert raised.value.exit_code == 4 and raised.value.names == {"eth1"}
+    assert "a-eth0" in host.state[0] and "wan" not in host.state[1]["s1"].ports
+    (waiting,) = host.plan(text)
+    assert isinstance(waiting, Await) and waiting.optional is is_optional
+    host.machine.host.interfaces["eth1"] = adapter
+    assert any(isinstance(step, UplinkTake) for step in host.up(text))
+    assert host.plan(text) == []
+
+
+def test_an_absent_tap_to_adopt_costs_its_own_port():
+    host = Host()
+    tap = host.machine.host.interfaces.pop("c0")
+    with pytest.raises(WaitingError, match="there is no interface c0 to adopt"):
+        host.up()
+    host.machine.host.interfaces["c0"] = tap
+    host.up()
+    assert host.plan() == []
+
+
+@pytest.mark.parametrize(("key", "words"), [
+    ("tap: {owner: nosuch}", "there is no user `nosuch`"), ("tap: {group: nosuch}", "there is no group `nosuch`"),
+    ("attach: vhost_user, socket: {owner: nosuch}", "there is no user `nosuch`"),
+])
+def test_accounts_that_do_not_exist_are_refused_before_anything_is_done(key, words):
+    host = Host()
+    text = TEXT.replace("a: {switch: s1}", f"a: {{switch: s1, {key}}}")
+    with pytest.raises(TopologyError, match=words):
+        host.up(text)
+    assert not host.machine.host.performed
+    assert host.plan(text.replace("nosuch", "root"))     # the control
 
 
 def test_force_takes_an_adapter_with_an_address():

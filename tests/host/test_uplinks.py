@@ -14,7 +14,7 @@ from tests.support.physical_network import wired
 from tests.support.two_guests import ALICE, BOB
 from tests.support.waiting import eventually
 from vswitch import host
-from vswitch.errors import TopologyError
+from vswitch.errors import WaitingError
 
 pytestmark = pytest.mark.netns
 NAME = f"w{os.getpid()}"
@@ -104,7 +104,7 @@ def test_an_adapter_that_goes_and_comes_is_taken_back(box):
     eventually(lambda: box.port("wan")["state"] != "up")
     box.send(ALICE, frame(B, A))                     # the others go on
     eventually(lambda: box.receive(BOB) == frame(B, A))
-    with pytest.raises(TopologyError, match="no interface eth9"):
+    with pytest.raises(WaitingError, match="no interface eth9"):
         box.up(ONE)
     box.wire.plug("eth9", ADAPTER)
     eventually(lambda: box.port("wan")["state"] == "up", 20)
@@ -142,13 +142,59 @@ def test_a_tap_that_somebody_deleted_is_made_again_by_up(box):
 
 
 def test_an_adapter_is_found_by_its_address(box):
-    with pytest.raises(TopologyError, match=rf"no adapter has the MAC address 02:00:00:00:0f:08; there are eth9 {ADAPTER}"):
+    with pytest.raises(WaitingError, match=rf"no adapter has the MAC address 02:00:00:00:0f:08; there are eth9 {ADAPTER}"):
         box.up(ONE.replace("interface: eth9", 'interface: {mac: "02:00:00:00:0f:08"}'))
     up(box, ONE.replace("interface: eth9", f'interface: {{mac: "{ADAPTER}"}}'))
     assert box.port("wan")["interface"] == "eth9"
     assert_speaks(box)
-    with pytest.raises(TopologyError, match=r"no adapter has the PCI address 0000:ff:1f\.7"):
+    with pytest.raises(WaitingError, match=r"no adapter has the PCI address 0000:ff:1f\.7"):
         box.up(ONE.replace("interface: eth9", 'interface: {pci: "ff:1f.7"}'))
+    assert "vswitch:" not in box.ip("link", "show", "eth9")      # the adapter that is not meant any more is given back
+    assert "wan" not in {row["name"] for row in box.client.ports()}
+
+
+@pytest.mark.parametrize("how", ["eth9", f'{{mac: "{ADAPTER}"}}'])
+def test_an_adapter_that_is_not_there_yet_is_taken_when_it_comes(box, how):
+    """As at boot: the rest is up at once, and vswitchd takes the adapter without another word."""
+    text = ONE.replace("interface: eth9", f"interface: {how}")
+    box.ip("link", "del", "eth9")
+    with pytest.raises(WaitingError, match="port wan waits"):
+        up(box, text)
+    for tap in (ALICE, BOB):
+        box.plug(tap)
+    eventually(lambda: box.port("alice.eth0")["state"] == "up" and box.port("bob.eth0")["state"] == "up")
+    box.send(ALICE, frame(B, A))
+    eventually(lambda: box.receive(BOB) == frame(B, A))
+    assert box.vswitch("ls").returncode == 0
+    box.wire.plug("eth9", ADAPTER)
+    eventually(lambda: "wan" in {row["name"] for row in box.client.ports()} and box.port("wan")["state"] == "up", 20)
+    eventually(lambda: box.wire.learned(A))
+    box.wire.heard()
+    assert_speaks(box)
+    assert box.up(text) == []
+
+
+def test_an_optional_adapter_that_is_absent_is_no_failure(box, tmp_path):
+    box.ip("link", "del", "eth9")
+    text = ONE.replace("interface: eth9", "interface: eth9, optional: true")
+    steps = box.up(text)
+    assert any("waits for eth9" in step for step in steps) and any(ALICE in step for step in steps)
+    assert len(box.up(text)) == 1
+
+
+def test_a_vswitchd_that_starts_before_the_adapter_takes_it_later(box):
+    """The adapter is unplugged, vswitchd restarts meanwhile, and the adapter comes back."""
+    up(box, ONE)
+    box.end_daemon()
+    box.ip("link", "del", "eth9")
+    box.client.ensure_daemon()
+    box.send(ALICE, frame(B, A))
+    eventually(lambda: box.receive(BOB) == frame(B, A))
+    box.wire.plug("eth9", ADAPTER)
+    eventually(lambda: box.port("wan")["state"] == "up", 20)
+    eventually(lambda: box.wire.learned(A))
+    box.wire.heard()
+    assert_speaks(box)
 
 
 def test_where_an_adapter_sits_is_what_the_kernel_says():

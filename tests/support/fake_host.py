@@ -11,6 +11,7 @@ from typing import Any
 from vswitch.errors import HostError
 from vswitch.plan import Interface, Step
 from vswitch.plan.interface_steps import (
+    Await,
     InterfaceSet,
     Shield,
     TapAdopt,
@@ -74,12 +75,20 @@ class FakeHost:
                 self._set(step.name, alias="", mtu=int(was["mtu"]), up=was["up"] == "1")
             case Shield():
                 self._set(step.name, shielded=True, up=True)
+            case Await():
+                pass
             case Unshield():
                 self._set(step.name, shielded=False)
             case InterfaceSet():
                 self._set(step.name, **{key: value for key, value in step.values.items() if key != "routes"})
             case _:
                 raise AssertionError(step)
+
+    def has_user(self, name: str) -> bool:
+        return name != "nosuch"
+
+    def has_group(self, name: str) -> bool:
+        return name != "nosuch"
 
     def plug(self, name: str, has_carrier: bool) -> None:
         """A guest opens or closes its TAP."""

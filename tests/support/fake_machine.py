@@ -19,7 +19,8 @@ class FakeMachine:
         self.switches: dict[str, RunningSwitch] = {}
 
     def observe(self, topology: str, namespace: str) -> Observed:
-        return Observed(dict(self.host.interfaces), dict(self.switches), namespace)
+        return Observed(dict(self.host.interfaces), dict(self.switches), namespace,
+                        self.host.has_user, self.host.has_group)
 
     def perform(self, step: Step) -> None:
         if isinstance(step, SwitchStart | SwitchStop | SwitchSet | PortAdd | PortRemove | PortSet):

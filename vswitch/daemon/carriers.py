@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
@@ -25,12 +25,15 @@ log = logging.getLogger("vswitchd")
 
 
 class Carriers:
-    """`on_return(topology)` is called when an uplink has lost its adapter and some interface came or changed."""
+    """`on_return(topology)` is called when an uplink has lost its adapter, or the topology waits for an interface (`awaited`
+    has its name, or "" for any), and some interface came or changed."""
 
-    def __init__(self, host: Host, supervisor: Supervisor, on_return: Callable[[str], None]) -> None:
+    def __init__(self, host: Host, supervisor: Supervisor, on_return: Callable[[str], None],
+                 awaited: Callable[[str], Collection[str]] = lambda topology: ()) -> None:
         self._host = host
         self._supervisor = supervisor
         self._on_return = on_return
+        self._awaited = awaited
         self._lock = threading.RLock()
         self._watches: dict[str, Watch] = {}
         self._namespaces: dict[str, str] = {}        # topology -> where its interfaces are
@@ -63,6 +66,14 @@ class Carriers:
             except HostError as error:
                 log.error("%s: carriers are not watched: %s", topology, error)
 
+    def watch(self, topology: str, namespace: str) -> None:
+        """For interfaces that the topology waits for, even if it has no port yet."""
+        with self._lock:
+            is_new = namespace not in self._watches
+            self._watch(topology, namespace)
+        if is_new:                     # it may have come between the look and the watch
+            self._on_return(topology)
+
     def forget(self, topology: str) -> None:
         """Nothing of the topology is left; a watch would keep its namespace alive."""
         with self._lock:
@@ -86,7 +97,7 @@ class Carriers:
             for topology, where in self._namespaces.items():
                 if where == namespace:
                     self._tell(topology, interface, has_carrier)
-                    self._look_for_lost(topology)
+                    self._look_for_lost(topology, interface)
 
     def _tell(self, topology: str, interface: str, has_carrier: bool) -> None:
         for plane in self._supervisor.planes(topology):
@@ -95,7 +106,10 @@ class Carriers:
             except DataplaneError as error:
                 log.error("%s: %s", plane.name, error)
 
-    def _look_for_lost(self, topology: str) -> None:
+    def _look_for_lost(self, topology: str, interface: str) -> None:
+        if {interface, ""} & {*self._awaited(topology)}:
+            self._on_return(topology)
+            return
         ports = [port for plane in self._supervisor.planes(topology) for port in list(plane.ports.values())]
         if any(port.config["role"] == "uplink" and any(map(is_unbound, port.fds)) for port in ports):
             self._on_return(topology)

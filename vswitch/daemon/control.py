@@ -17,8 +17,17 @@ from vswitch.daemon.journal import Journal
 from vswitch.daemon.notes import told
 from vswitch.daemon.places import Places
 from vswitch.daemon.records import Record, forget_record, load_record, load_records, save_record
-from vswitch.errors import PartlyAppliedError, RefusedError, RolledBackError, TopologyError, UsageError, VswitchError
+from vswitch.errors import (
+    PartlyAppliedError,
+    RefusedError,
+    RolledBackError,
+    TopologyError,
+    UsageError,
+    VswitchError,
+    WaitingError,
+)
 from vswitch.plan import Step
+from vswitch.plan.interface_steps import Await
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
@@ -42,6 +51,8 @@ class Control:
         self._applying = threading.Lock()
         self._deadlines = Deadlines(self._expire)
         self._rolled_back: set[str] = set()
+        # topology -> names of interfaces that it waits for; "" is one that is found by its address.  Read by any thread.
+        self.awaited: dict[str, frozenset[str]] = {}
 
     def close(self) -> None:
         """Windows stay open; the next vswitchd reads them from the records."""
@@ -77,13 +88,24 @@ class Control:
             if confirm_s is None:
                 return record.topology, self._apply(record)
             window = replace(record, confirm_by_s=now_s() + confirm_s, before=asdict(before) if before else None)
-            steps = self._apply(window)
-            if steps:                  # the time that it took is not the asker's
-                window = replace(window, confirm_by_s=now_s() + confirm_s)
-                self._deadlines.set(record.topology, now_s() + confirm_s)
-            save_record(self._places, window if steps else record)
-            self._rolled_back.discard(record.topology)
+            try:
+                steps = self._apply(window)
+            except PartlyAppliedError:
+                self._open(window, confirm_s)
+                raise
+            if steps:
+                self._open(window, confirm_s)
+            else:
+                save_record(self._places, record)
+                self._rolled_back.discard(record.topology)
             return record.topology, steps
+
+    def _open(self, window: Record, confirm_s: float) -> None:
+        """The time to confirm begins now: what the change took is not the asker's."""
+        until_s = now_s() + confirm_s
+        self._deadlines.set(window.topology, until_s)
+        save_record(self._places, replace(window, confirm_by_s=until_s))
+        self._rolled_back.discard(window.topology)
 
     def confirm(self, name: str) -> Done:
         """Keep the last change."""
@@ -135,6 +157,8 @@ class Control:
                 with self._applying:
                     steps = self._apply(record)
                 log.info("%s: resumed with %d steps", record.topology, len(steps))
+            except WaitingError as error:
+                log.warning("%s: resumed; %s", record.topology, error)
             except VswitchError as error:
                 log.error("%s cannot be resumed: %s", record.topology, error)
 
@@ -147,7 +171,7 @@ class Control:
                     steps = self._apply(record)
                     if steps:
                         self._journal.of(name).note("mended", f"the host had changed; mended: {told(steps)}")
-            except TopologyError as error:
+            except (TopologyError, WaitingError) as error:
                 log.info("%s waits: %s", name, error)        # for an adapter that has not come back yet
             except VswitchError as error:
                 log.error("%s cannot be mended: %s", name, error)
@@ -195,8 +219,12 @@ class Control:
         """Reconcile; the record says first what is being attempted, and afterwards what holds."""
         before = load_record(self._places, record.topology)
         save_record(self._places, record)
+        self.awaited.pop(record.topology, None)
         try:
             steps = reconcile.up(record.text, record.file, record.wish, self._machine)
+        except WaitingError as error:
+            self._await(record, error.names)
+            raise
         except PartlyAppliedError:
             raise                      # `down` has to find what is left
         except Exception:
@@ -205,8 +233,14 @@ class Control:
             else:
                 save_record(self._places, before)
             raise
-        self._follow(record.topology, record)
+        self._await(record, frozenset(step.name for step in steps if isinstance(step, Await)))
         return steps
+
+    def _await(self, record: Record, names: frozenset[str]) -> None:
+        """From now on vswitchd follows what is up, and heals it when an interface comes that it waits for."""
+        if names:
+            self.awaited[record.topology] = names
+        self._follow(record.topology, record)
 
     def _record_of(self, text: str, file: str, wish: Wish) -> Record:
         """What is to be remembered of this request; a lab stays a lab until it is down."""

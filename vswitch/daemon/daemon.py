@@ -36,7 +36,8 @@ class Daemon:
         self.journal = Journal(places.events)
         self._places = places
         self.supervisor = Supervisor(places, host.open_port, self.journal)
-        self._carriers = Carriers(host, self.supervisor, lambda topology: self._healer.ask(topology))
+        self._carriers = Carriers(host, self.supervisor, lambda topology: self._healer.ask(topology),
+                                  lambda topology: self.control.awaited.get(topology, frozenset()))
         self._filters = GuestFilters(self.supervisor)
         self.control = Control(places, HostMachine(host, self.supervisor, self._carriers), self._follow,
                                self.journal)
@@ -100,6 +101,8 @@ class Daemon:
         """Follow the QMP sockets of a topology's guests; a lab of namespaces has no QEMU."""
         guests = loads(record.text, record.file).guests.values() if record and record.lab != "namespaces" else ()
         self._filters.watch(name, {guest.name: guest.qmp for guest in guests if guest.qmp})
+        if record and self.control.awaited.get(name):
+            self._carriers.watch(name, record.namespace)
 
     def topologies(self) -> list[Row]:
         return overview.topologies(self.control.records(), self.supervisor.planes())

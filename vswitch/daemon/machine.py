@@ -16,7 +16,8 @@ class HostMachine:
         self._carriers = carriers
 
     def observe(self, topology: str, namespace: str) -> Observed:
-        return Observed(dict(self._host.observe(namespace)), self._supervisor.running(topology), namespace)
+        return Observed(dict(self._host.observe(namespace)), self._supervisor.running(topology), namespace,
+                        self._host.has_user, self._host.has_group)
 
     def perform(self, step: Step) -> None:
         match step:

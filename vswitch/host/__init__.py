@@ -10,5 +10,6 @@ from vswitch.host.links import LinkWatch, watch_links
 from vswitch.host.observe import carrier, observe
 from vswitch.host.perform import open_port, perform
 from vswitch.host.shield import MARK
+from vswitch.host.taps import has_group, has_user
 
-__all__ = ["MARK", "LinkWatch", "carrier", "observe", "open_port", "perform", "watch_links"]
+__all__ = ["MARK", "LinkWatch", "carrier", "has_group", "has_user", "observe", "open_port", "perform", "watch_links"]

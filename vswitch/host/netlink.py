@@ -40,6 +40,9 @@ class Link:
     carrier: bool
     master: str
     tun: dict[str, int]                # IFLA_TUN_* of a TUN or TAP device
+    hardware: int                      # ARPHRD_*
+    mtu_max: int                       # 0 when the driver names none
+    parent: str                        # what it is stacked on, in the same namespace; "" for most
     addresses: tuple[str, ...]
 
 
@@ -83,6 +86,9 @@ def _link(message: Any, names: dict[int, str], addresses: tuple[str, ...]) -> Li
         master=names.get(master, str(master)) if master else "",
         tun={key.removeprefix("IFLA_TUN_").lower(): value for key, value in tun["attrs"]} if tun else {},
         addresses=addresses,
+        hardware=message["ifi_type"],
+        mtu_max=message.get_attr("IFLA_MAX_MTU") or 0,
+        parent=names.get(message.get_attr("IFLA_LINK"), "") if message.get_attr("IFLA_LINK_NETNSID") is None else "",
     )
 
 

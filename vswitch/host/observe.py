@@ -6,6 +6,9 @@ from vswitch.host import adapters, holders, netlink, shield, takeover, taps
 from vswitch.host.namespaces import exists, inside
 from vswitch.plan.state import Interface, kept_for, owner_of
 
+ARPHRD_ETHER = 1                       # linux/if_arp.h
+IFF_TUN = 1                            # tun(4): packets of IP; a TAP is 2
+
 
 def observe(namespace: str) -> dict[str, Interface]:
     """Interface name -> interface; empty when there is no such namespace."""
@@ -51,4 +54,7 @@ def _interface(link: netlink.Link, own: set[str]) -> Interface:
         persistent=bool(link.tun.get("persist")),
         shielded=is_ours and shield.is_shielded(link.index),
         wireless=adapters.is_wireless(link.name),
+        is_ethernet=link.hardware == ARPHRD_ETHER and link.tun.get("type") != IFF_TUN,
+        mtu_max=link.mtu_max,
+        parent=link.parent,
     )

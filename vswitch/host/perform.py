@@ -11,6 +11,7 @@ from vswitch.host.namespaces import inside
 from vswitch.plan.interface_steps import (
     AddressMove,
     AddressReturn,
+    Await,
     InterfaceSet,
     Shield,
     TapAdopt,
@@ -148,6 +149,7 @@ PERFORM: dict[type[Step], Callable[[Any], None]] = {
     InterfaceSet: _interface_set,
     AddressMove: _address_move,
     AddressReturn: _address_return,
+    Await: lambda step: None,
     Shield: lambda step: shield.shield(step.name, step.keeps_ipv6),
     Unshield: lambda step: shield.unshield(step.name),
 }

@@ -73,6 +73,23 @@ def group_name(number: int | None) -> str:
         return ""
 
 
+def has_user(name: str) -> bool:
+    """Whether this host has a user of this name; a number is one that may come."""
+    try:
+        user_number(name)
+    except HostError:
+        return False
+    return True
+
+
+def has_group(name: str) -> bool:
+    try:
+        group_number(name)
+    except HostError:
+        return False
+    return True
+
+
 def user_number(name: str) -> int:
     try:
         return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid

@@ -11,10 +11,11 @@ An interface is ours by its mark alone (see plan.state); everything else on the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from vswitch.plan import interfaces
+from vswitch.plan.absent import absences
 from vswitch.plan.located import located
 from vswitch.plan.promise import FIXED
 from vswitch.plan.refusals import refuse_foreign, refuse_open_taps
@@ -35,8 +36,9 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
     wish = wish or Wish()
     topology = with_host_ports(located(topology, observed, wish), observed, wish)
     wanted = wanted_ports(topology, wish)
-    refuse_foreign(topology.name, wanted.values(), observed, wish)
-    steps = [*_removed_ports(topology, wanted, observed, wish)]
+    waiting = absences(topology.name, wanted, observed, wish)
+    refuse_foreign(topology.name, [port for name, port in wanted.items() if name not in waiting], observed, wish)
+    steps = [*_removed_ports(topology, wanted, observed, wish, waiting)]
     gone = list(interfaces.removals(topology.name, wanted, observed, wish))
     refuse_open_taps(gone, observed, wish)
     steps += gone
@@ -47,6 +49,9 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
     remade = {step.port for step in steps if isinstance(step, PortRemove)}
     indices = _indices(topology, wanted, observed, remade)
     for name, port in wanted.items():
+        if name in waiting:
+            steps.append(waiting[name])
+            continue
         steps += interfaces.arrivals(topology.name, port, observed, wish, gone)
         running_port = None if name in remade else _running(observed, port.port.switch, name)
         if running_port is not None and interfaces.is_lost(topology.name, port, observed, gone):
@@ -69,10 +74,13 @@ def plan_down(name: str, observed: Observed, wish: Wish | None = None) -> list[S
                              for switch in observed.switches.values())]
 
 
-def _removed_ports(topology: Topology, wanted: dict[str, WantedPort], observed: Observed, wish: Wish) -> Iterable[Step]:
+def _removed_ports(topology: Topology, wanted: dict[str, WantedPort], observed: Observed, wish: Wish,
+                   waiting: Collection[str]) -> Iterable[Step]:
     for switch in observed.switches.values():
         for name, config in switch.ports.items():
             port = wanted.get(name)
+            if name in waiting and port is not None and _stays(port, switch.name, config, observed):
+                continue               # it keeps its name, index and counters until its adapter is back
             if port is None:
                 why = "the topology has no such port"
             elif port.port.switch != switch.name:
@@ -83,6 +91,12 @@ def _removed_ports(topology: Topology, wanted: dict[str, WantedPort], observed: 
                 continue
             yield PortRemove(topology.name, why, "port", switch.name, name, config["interface"], wish.namespace,
                              config=config)
+
+
+def _stays(wanted: WantedPort, switch: str, running: dict[str, Any], observed: Observed) -> bool:
+    """Whether a running port is the one that waits: its adapter has gone, and the topology means no other one."""
+    was = running["interface"]
+    return wanted.port.switch == switch and (was == wanted.port.interface or was not in observed.interfaces)
 
 
 def _switches(topology: Topology, observed: Observed) -> Iterable[Step]:

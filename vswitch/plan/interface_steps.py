@@ -122,6 +122,25 @@ class UplinkRelease(_UplinkStep):
 
 
 @dataclass(frozen=True)
+class Await(_InterfaceStep):
+    """Wait for an interface that is not there; nothing is done, and what else the topology has comes up without it.
+
+    `name` is "" for an adapter that is found by its address.
+    """
+
+    port: str = ""
+    optional: bool = False
+
+    @property
+    def object(self) -> str:
+        return self.port
+
+    @property
+    def words(self) -> str:
+        return f"? port {self.port} waits{f' for {self.name}' if self.name else ''}: {self.why}"
+
+
+@dataclass(frozen=True)
 class InterfaceSet(_InterfaceStep):
     """Change attributes of an interface that we own: `mtu`, `up`, `addresses`, `routes`."""
 

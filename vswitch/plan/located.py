@@ -13,7 +13,7 @@ ADAPTERS = ("", "veth")                # kinds; a bridge, a VLAN or a host port 
 
 
 def located(topology: Topology, observed: Observed, wish: Wish) -> Topology:
-    """`topology` with the name that each adapter has now; raises TopologyError when there is none, or more than one.
+    """`topology` with the name that each adapter has now, "" for one that is absent; raises TopologyError for more than one.
 
     In a lab the adapters are made for the topology, under the names that it gives them.
     """
@@ -33,12 +33,21 @@ def _located(port: Port, observed: Observed, mistakes: list[str]) -> Port:
     found = [interface for interface in adapters if address in _addresses(interface, kind)]
     if len(found) == 1:
         return replace(port, interface=found[0].name)
-    what = f"{' and '.join(interface.name for interface in found)} have" if found else "no adapter has"
-    known = ", ".join(f"{interface.name} {' '.join(sorted(_addresses(interface, kind)))}" for interface in adapters
-                      if interface.name != "lo" and _addresses(interface, kind))
-    text = f"{port.name}: {what} the {kind.upper()} address {address}; there are {known or 'none'}"
-    mistakes.append(f"{port.place}: {text}{port.place.excerpt}" if port.place else text)
-    return port
+    if found:
+        names = " and ".join(interface.name for interface in found)
+        text = f"{port.name}: {names} have the {kind.upper()} address {address}; name the interface that is meant"
+        mistakes.append(f"{port.place}: {text}{port.place.excerpt}" if port.place else text)
+    return replace(port, interface="")
+
+
+def missing_address(port: Port, observed: Observed) -> str:
+    """Why an adapter that is found by its address is absent, and which addresses there are."""
+    assert port.found_by is not None
+    kind, address = port.found_by
+    known = ", ".join(f"{interface.name} {' '.join(sorted(_addresses(interface, kind)))}"
+                      for interface in observed.interfaces.values()
+                      if interface.kind in ADAPTERS and interface.name != "lo" and _addresses(interface, kind))
+    return f"no adapter has the {kind.upper()} address {address}; there are {known or 'none'}"
 
 
 def _addresses(interface: Interface, kind: str) -> set[str]:

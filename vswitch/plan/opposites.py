@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from vswitch.plan.interface_steps import (
     AddressMove,
     AddressReturn,
+    Await,
     InterfaceSet,
     Shield,
     TapAdopt,
@@ -32,6 +33,7 @@ PAIRS: tuple[tuple[type[Step], type[Step]], ...] = (
     (SwitchStart, SwitchStop),
     (PortAdd, PortRemove),
     (PortReopen, PortReopen),
+    (Await, Await),
 )
 OPPOSITE = {**dict(PAIRS), **{removal: creation for creation, removal in PAIRS}}
 

@@ -9,6 +9,7 @@ there too, `vswitch:TOPOLOGY:host.NAME,for=eth1`.  What has no mark is not ours,
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +69,9 @@ class Interface:
     persistent: bool = False
     shielded: bool = False             # both of our filters are in place
     wireless: bool = False
+    is_ethernet: bool = True           # ARPHRD_ETHER, and a TAP rather than a TUN device
+    mtu_max: int = 0                   # 0 when the driver names none
+    parent: str = ""                   # the interface that it is stacked on
 
 
 @dataclass(frozen=True)
@@ -88,3 +92,5 @@ class Observed:
     interfaces: dict[str, Interface] = field(default_factory=dict)
     switches: dict[str, RunningSwitch] = field(default_factory=dict)
     namespace: str = ""
+    has_user: Callable[[str], bool] = lambda name: True      # of this host, by its name or number
+    has_group: Callable[[str], bool] = lambda name: True

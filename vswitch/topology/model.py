@@ -149,6 +149,7 @@ class Port:
     block: bool = False
     addresses: tuple[str, ...] = ()    # CIDR
     routes: tuple[tuple[str, str], ...] = ()
+    optional: bool = False             # an uplink whose adapter may be absent
     host_addresses: tuple[str, ...] = ()      # of an adapter for which a host port stands in (plan.takeover); in no file
     place: Place | None = None
     found_by: tuple[str, str] | None = None   # an adapter without a fixed name: ("mac", address) or ("pci", address)

@@ -65,6 +65,7 @@ def _port(draft: Draft, vlan: Vlan, document: Document) -> Port:
         routes=tuple((own.routes or {}).items()) if isinstance(own, AddressKeys) else (),
         place=document.shown_place(draft.path, at_key=True),
         found_by=_found_by(own),
+        optional=isinstance(own, UplinkKeys) and bool(own.optional),
         **security,
         **{key: value_of(settings, key) for key in COPIED},
     )
@@ -85,7 +86,7 @@ def _found_by(own: object) -> tuple[str, str] | None:
 
 def _origins(draft: Draft, document: Document) -> Origins:
     found: Origins = {}
-    for key in ("switch", "portgroup", "interface", "physical_network", "mac", "addresses", "routes"):
+    for key in ("switch", "portgroup", "interface", "physical_network", "optional", "mac", "addresses", "routes"):
         value = getattr(draft.own, key, None)
         if value is not None:
             found[key] = (value, document.place((*draft.path, key)), "nic")

@@ -85,10 +85,11 @@ class HostPort(SecurityKeys, AddressKeys):
 
 
 class UplinkKeys(SwitchingKeys):
-    """A physical adapter."""
+    """A physical adapter.  One that is `optional` may be absent: `up` says so and ends with 0 instead of 4."""
 
     interface: Adapter
     physical_network: Name = ABSENT
+    optional: YesNo = ABSENT
 
 
 class TeamingKeys(Keys):
