@@ -20,7 +20,9 @@ PYTEST  = $(RUN) -m pytest
 BUILD_PACKAGES = gcc libc6-dev python3-dev python3-venv
 RUN_PACKAGES   = iproute2 nftables iputils-ping busybox-static procps
 QEMU_PACKAGES  = qemu-system-x86
-TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch binutils dpdk-dev
+# Its own init script is asked for: without it apt would bring systemd along, where it is not the init.
+LIBVIRT_PACKAGES = libvirt-daemon-system $(if $(wildcard /run/systemd/system),,libvirt-daemon-system-sysv) libvirt-clients
+TEST_PACKAGES  = $(RUN_PACKAGES) $(QEMU_PACKAGES) $(LIBVIRT_PACKAGES) openvswitch-switch binutils dpdk-dev
 BENCH_PACKAGES = $(RUN_PACKAGES) $(QEMU_PACKAGES) openvswitch-switch openvswitch-switch-dpdk vde2 iperf3 ethtool dpdk-dev
 
 SOURCES := $(shell find dataplane -name '*.pyx' -o -name '*.pxd' -o -name '*.h')

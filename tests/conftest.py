@@ -28,11 +28,19 @@ def lacks_qemu() -> str:
     return lacks_namespaces()
 
 
+def lacks_libvirt() -> str:
+    programs = [shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("libvirtd", "virtlogd", "virsh")]
+    if not all(programs) or not Path("/etc/libvirt/qemu.conf").exists():
+        return "needs libvirtd and virsh; apt-get install libvirt-daemon-system libvirt-clients"
+    return lacks_qemu()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     long = [item for item in items if item.get_closest_marker("long") and "VSWITCH_LONG" not in os.environ]
     config.hook.pytest_deselected(items=long)      # `make test-long` is another ring: here they are not skipped, they are not
     items[:] = [item for item in items if item not in long]
-    for marker, reason in (("netns", lacks_namespaces()), ("qemu", lacks_qemu()), ("ovs", lacks_ovs())):
+    for marker, reason in (("netns", lacks_namespaces()), ("qemu", lacks_qemu()), ("ovs", lacks_ovs()),
+                           ("libvirt", lacks_libvirt())):
         for item in items:
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))

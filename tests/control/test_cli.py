@@ -134,7 +134,7 @@ def test_queues_and_mtu_reach_the_text_to_paste(vswitch):
     _, out, _ = vswitch("qemu", "g")
     assert "ifname=tap0" in out and "queues=4" in out and "mq=on,vectors=10" in out and "host_mtu=9000" in out
     _, out, _ = vswitch("libvirt", "g")
-    assert "<driver queues='4'/>" in out and "<mtu size='9000'/>" in out
+    assert "<driver queues='4'><host ufo='off'/></driver>" in out and "<mtu size='9000'/>" in out
 
 
 def test_the_schema_refuses_unknown_keys_as_the_reader_does(vswitch):

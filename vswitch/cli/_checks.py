@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vswitch.cli._kvm import KVM, why_no_kvm
+
 KERNEL_MIN = (6, 1)
 CAP_NET_ADMIN = 12
 TUN = Path("/dev/net/tun")
-KVM = Path("/dev/kvm")
 PATIENCE_S = 10
 # Drop everything on the way in, in a network namespace that lives for this one command.
 SHIELD = "tc qdisc add dev lo clsact && tc filter add dev lo ingress bpf bytecode '1,6 0 0 0' direct-action"
@@ -86,9 +87,8 @@ def qemu() -> Finding:
 
 
 def kvm() -> Finding:
-    usable = os.access(KVM, os.R_OK | os.W_OK)
-    found = str(KVM) if usable else "not allowed" if KVM.exists() else "not there"
-    return Finding("kvm", usable, found, "guests run emulated, and slowly; switch virtualisation on in the firmware, "
+    why = why_no_kvm()
+    return Finding("kvm", not why, why or str(KVM), "guests run emulated, and slowly; switch virtualisation on in the firmware, "
                                          "modprobe kvm_intel or kvm_amd, join the group kvm", is_required=False)
 
 

@@ -1,80 +1,70 @@
-"""`vswitch qemu`: the arguments that plug a QEMU guest into its ports, to paste.
-
-QEMU opens the TAP that `vswitch up` made, so it may not bring scripts of its own.
-"""
+"""`vswitch qemu`: the arguments that plug a QEMU guest into its ports, to paste; words about them go to stderr."""
 
 from __future__ import annotations
 
-import re
+import shlex
 
 import rich_click as click
 
+from vswitch.cli._kvm import accel_option, accel_words, is_emulated
 from vswitch.cli._named import of_topology_option, ports_named, topology_with
-from vswitch.cli._output import output_option, print_json
+from vswitch.cli._output import output_option, print_json, say
 from vswitch.cli._plug import as_json, mac_of
-from vswitch.topology.model import Port, Socket, Topology
+from vswitch.lab.qemu_arguments import adapter_arguments, memory_of, netdev_arguments, shared_memory_arguments
+from vswitch.topology.model import Guest, Port, Topology
 
 
 @click.command("qemu", short_help="Print QEMU arguments for a port or a guest.")
 @click.argument("name", metavar="[PORT|GUEST]", required=False)
 @of_topology_option
+@accel_option
 @output_option
-def command(name: str | None, topology: str | None, output: str) -> None:
+def command(name: str | None, topology: str | None, accel: str, output: str) -> None:
     """Print the QEMU arguments of a port (`guest.nic`), of all nics of a guest, or of every guest."""
     declared = topology_with(name, topology)
     ports = ports_named(declared, name)
+    emulated = is_emulated(accel)
     if output == "json":
-        print_json([as_json(declared, port, arguments=qemu_arguments(declared, port),
+        print_json([as_json(declared, port, arguments=qemu_arguments(declared, port, emulated),
                             shared_memory=shared_memory(declared, str(port.guest)) if port.socket else []) for port in ports])
         return
-    for guest in dict.fromkeys(port.guest for port in ports):
+    for guest in (declared.guests[name] for name in dict.fromkeys(str(port.guest) for port in ports)):
         if name is None:
-            click.echo(f"# {guest}")
-        pairs = _in_pairs(shared_memory(declared, str(guest)))
-        pairs += [pair for port in ports if port.guest == guest for pair in _in_pairs(qemu_arguments(declared, port))]
-        socket = declared.guests[str(guest)].qmp
-        if socket and name in (None, guest):
-            pairs.append(f"-qmp unix:{socket},server=on,wait=off")
-        click.echo(" \\\n".join(pairs))
+            click.echo(f"# {guest.name}")
+        arguments = shared_memory(declared, guest.name)
+        arguments += [word for port in ports if port.guest == guest.name for word in qemu_arguments(declared, port, emulated)]
+        if guest.qmp and name in (None, guest.name):
+            arguments += ["-qmp", f"unix:{guest.qmp},server=on,wait=off"]
+        click.echo(" \\\n".join(_in_pairs(arguments)))
+        _say_about(guest, ports)
+    if any(port.socket for port in ports):
+        say(accel_words(accel))
 
 
 def _in_pairs(arguments: list[str]) -> list[str]:
-    return [f"{option} {value}" for option, value in zip(arguments[::2], arguments[1::2], strict=True)]
+    return [f"{option} {shlex.quote(value)}" for option, value in zip(arguments[::2], arguments[1::2], strict=True)]
 
 
-def qemu_arguments(topology: Topology, port: Port) -> list[str]:
-    """QEMU's arguments for one port; `queues` must match how the TAP was made."""
-    if port.socket is not None:
-        return _shared_memory_arguments(topology, port, port.socket)
-    queues = port.tap.queues if port.tap else 1
-    netdev = f"tap,id={port.interface},ifname={port.interface},script=no,downscript=no"
-    return _adapter(topology, port, port.interface, netdev, queues)
+def _say_about(guest: Guest, ports: list[Port]) -> None:
+    sharing = [port for port in ports if port.guest == guest.name and port.socket]
+    if not sharing:
+        return
+    if guest.run.memory is None:
+        say(f"{guest.name} gets {memory_of(guest)} of memory, which the file does not say: write `run: {{memory: 2GiB}}` at the "
+            "guest, or change `size=` and `-m` alike")
+    if any(port.socket.owner is None for port in sharing if port.socket):
+        say(f"the QEMU of {guest.name} runs as root, or as the user who typed `vswitch up`; for another user write "
+            "`socket: {owner: USER}` at the nic")
 
 
-def _shared_memory_arguments(topology: Topology, port: Port, socket: Socket) -> list[str]:
-    """QEMU's arguments for `attach: vhost_user`; the guest's memory is shared, and its size is the user's to set."""
-    name = f"{port.guest}-{port.nic}"
-    side = "server=on,wait=off" if socket.listen == "qemu" else "reconnect=1"
-    netdev = f"vhost-user,id={name},chardev={name}-socket"
-    return ["-chardev", f"socket,id={name}-socket,path={socket.path},{side}",
-            *_adapter(topology, port, name, netdev, socket.queues)]
-
-
-def _adapter(topology: Topology, port: Port, name: str, netdev: str, queues: int) -> list[str]:
-    """`netdev`, whose id is `name`, and the guest's adapter at it."""
-    device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)}"
-    if queues > 1:                 # two vectors a queue pair, one for configuration, one for control
-        netdev += f",queues={queues}"
-        device += f",mq=on,vectors={2 * queues + 2}"
-    if port.mtu != 1500:
-        device += f",host_mtu={port.mtu}"
-    return ["-netdev", netdev, "-device", device]
+def qemu_arguments(topology: Topology, port: Port, is_emulated: bool = False) -> list[str]:
+    """QEMU's arguments for one port."""
+    return [*netdev_arguments(port), *adapter_arguments(port, mac_of(topology, port), is_emulated)]
 
 
 def shared_memory(topology: Topology, guest: str) -> list[str]:
-    """What a guest needs once, if one of its ports shares memory: of the size that its `-m` has."""
-    ports = [topology.ports[name] for name in topology.guests[guest].ports]
-    if not any(port.socket for port in ports):
+    """What a guest needs once, if one of its ports shares memory; its own `-m` must say the same, so it is among them."""
+    declared = topology.guests[guest]
+    if not any(topology.ports[name].socket for name in declared.ports):
         return []
-    size = re.sub(r"i?B$", "", topology.guests[guest].run.memory or "SIZE")
-    return ["-object", f"memory-backend-memfd,id=memory,size={size},share=on", "-machine", "memory-backend=memory"]
+    return [*shared_memory_arguments(declared), "-m", memory_of(declared)]

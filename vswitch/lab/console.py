@@ -51,6 +51,8 @@ class Console:
             octets = line.recv(65536)
         except TimeoutError:
             raise LabError(f"guest {self._name} does not answer on its console {self._path}") from None
+        except ConnectionResetError:
+            octets = b""
         if not octets:
             raise LabError(f"guest {self._name} has gone: its console {self._path} was closed")
         return octets

@@ -5,7 +5,6 @@ Whatever differs between guests is a second archive behind the common initramfs 
 
 from __future__ import annotations
 
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -15,12 +14,12 @@ from vswitch.lab import netns
 from vswitch.lab.console import ConsoleMachine
 from vswitch.lab.image import Image, image
 from vswitch.lab.initramfs import Tree, add_file, archive
+from vswitch.lab.qemu_arguments import adapter_arguments, memory_of, netdev_arguments, plug_name, shared_memory_arguments
 from vswitch.lab.record import MachineRecord, Record, is_running
 from vswitch.lab.settings import guest_lines, guest_ports, guest_sysctls, mac_of, nftables_text, nic_name, web_page
-from vswitch.topology.model import Guest, Port, Socket, Topology
+from vswitch.topology.model import Guest, Port, Topology
 
 BOOT_S = 90.0                          # four emulated guests on two busy cores
-MEMORY = "256"                         # MiB; the root file system is 30 of them, twice while it is unpacked
 LOG = "qemu.log"
 INITRAMFS = "initramfs"
 
@@ -32,7 +31,7 @@ def start_guest(topology: Topology, guest: Guest, record: Record) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     made = image(guest.run.image or "cloud")
     initramfs = folder / INITRAMFS
-    initramfs.write_bytes(made.initramfs.read_bytes() + _own_archive(topology, guest))
+    initramfs.write_bytes(made.initramfs.read_bytes() + own_archive(topology, guest))
     argv = ["ip", "netns", "exec", machine.namespace,
             *qemu_argv(topology, guest, Image(made.kernel, initramfs), folder)]
     try:
@@ -69,7 +68,7 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
     run = guest.run
     argv = [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-nographic", "-name", guest.name,
-        "-accel", "tcg,thread=multi", "-m", _mebibytes(run.memory), "-smp", str(run.vcpus or 1),
+        "-accel", "tcg,thread=multi", "-m", memory_of(guest), "-smp", str(run.vcpus or 1),
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-kernel", str(boot.kernel), "-initrd", str(boot.initramfs),
         "-append", "console=ttyS0 quiet panic=1 net.ifnames=0", "-no-reboot",
@@ -82,48 +81,22 @@ def qemu_argv(topology: Topology, guest: Guest, boot: Image, folder: Path) -> li
     if run.cpu:
         argv += ["-cpu", run.cpu]
     if any(port.socket for port in guest_ports(topology, guest)):
-        argv += ["-object", f"memory-backend-memfd,id=memory,size={_mebibytes(run.memory, 'M')},share=on",
-                 "-machine", "memory-backend=memory"]
+        argv += shared_memory_arguments(guest)
     for port in guest_ports(topology, guest):
         argv += _nic_argv(topology, port, run.args)
     return [*argv, *run.args]
 
 
 def _nic_argv(topology: Topology, port: Port, args: tuple[str, ...]) -> list[str]:
-    """A virtio adapter on the port's TAP; the TAP alone when the guest's `args` bring an adapter of another model."""
-    queues = port.tap.queues if port.tap else port.socket.queues if port.socket else 1
-    name = port.tap.name if port.tap else f"{port.guest}-{port.nic}"
-    netdev = f"tap,id={name},ifname={name},script=no,downscript=no"
+    """A virtio adapter on the port; its host's side alone when the guest's `args` bring an adapter of another model."""
+    netdev = netdev_arguments(port)
+    if any(f"netdev={plug_name(port)}" in word.split(",") for word in args):
+        return netdev
     # The boot ROM would look for a server before the kernel starts.
-    device = f"virtio-net-pci,netdev={name},mac={mac_of(topology, port)},romfile="
-    if port.socket is not None:
-        # Without KVM there is no irqfd, and QEMU 7.2 looks for one when a vhost adapter with MSI-X starts: it crashes.
-        device += ",vectors=0"
-        netdev = f"vhost-user,id={name},chardev={name}-socket"
-    if queues > 1:
-        netdev += f",queues={queues}"
-        device += ",mq=on" if port.socket else f",mq=on,vectors={2 * queues + 2}"
-    if port.mtu != 1500:
-        device += f",host_mtu={port.mtu}"
-    argv = ["-chardev", f"socket,id={name}-socket,{socket_options(port.socket)}"] if port.socket else []
-    if any(f"netdev={name}" in word.split(",") for word in args):
-        return [*argv, "-netdev", netdev]
-    return [*argv, "-netdev", netdev, "-device", device]
+    return [*netdev, *adapter_arguments(port, mac_of(topology, port), is_emulated=True, more=",romfile=")]
 
 
-def socket_options(socket: Socket) -> str:
-    """QEMU's side of a guest's socket; one that is lost is looked for again every second."""
-    return f"path={socket.path}," + ("server=on,wait=off" if socket.listen == "qemu" else "reconnect=1")
-
-
-def _mebibytes(memory: str | None, unit: str = "") -> str:
-    """QEMU's own suffix is binary whether or not the `i` is written."""
-    if memory is None:
-        return MEMORY + unit
-    return re.sub(r"i?B$", "", memory)
-
-
-def _own_archive(topology: Topology, guest: Guest) -> bytes:
+def own_archive(topology: Topology, guest: Guest) -> bytes:
     lines = {
         "hostname": [guest.name],
         "nics": [f"{mac_of(topology, port)} {nic_name(port)}" for port in guest_ports(topology, guest)],
