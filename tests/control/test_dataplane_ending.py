@@ -13,7 +13,6 @@ from tests.support.planes import supervised
 from tests.support.waiting import eventually, is_readable
 from vswitch.daemon import adopt
 from vswitch.daemon.process import forget
-from vswitch.daemon.supervisor import Supervisor
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
@@ -94,8 +93,7 @@ class TestAlone:
     def test_a_vswitchd_keeps_it_alive_without_a_door(self, one, monkeypatch):
         monkeypatch.setattr(adopt, "is_door_of", lambda driver, fd: True)
         pidfd, door = self.alone(one, monkeypatch, 0.4)
-        one.supervisor = Supervisor(one.places, one.guests.open_port)
-        one.supervisor.adopt_all()
+        one.another_vswitchd()
         door.unlink()
         assert not is_readable(pidfd, 1.2)
         exchange(one)
