@@ -120,9 +120,11 @@ SWITCH_DEFAULTS: dict[str, Any] = {
     # VID as text -> VID of the VLAN that it learns with: a private VLAN's secondaries with their primary.  Learned and fixed
     # addresses are shared; floods go by the frame's own VID.
     "shared_learning": {},
-    # {"name", "from": [port, ...], "to": port, "direction": "both" | "ingress" | "egress", "vlans": [VID, ...]}: at most 16.
+    # {"name", "from": [port, ...], "to": port, "direction": "both" | "ingress" | "egress", "vlans": [VID, ...],
+    # "tagged": bool}: at most 16.
     # `to` is receive-only: what enters there or would leave there is dropped as `mirrors`.  At ingress a frame is seen when it
-    # is past ingress, learning and lookup, with the tag that it came with; at egress as it leaves.  One copy for each `to`.
+    # is past ingress, learning and lookup, with the tag that it came with; at egress as it leaves.  One copy for each `to`;
+    # `tagged` gives one that has no tag that of its VLAN.
     "mirrors": [],
     # {"mode": "active_standby" | "port_sticky", "active": [port, ...], "standby": [port, ...], "failback": bool,
     #  "notify_switches": bool}: uplinks to one physical network, of which each other port uses one; with a single one only

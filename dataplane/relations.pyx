@@ -56,6 +56,7 @@ cdef int relate_mirrors(Relations *relations, list configs, list mirrors) except
         session.to_port = to_port
         session.to_bit = <uint16_t>(1 << destinations.index(to_port))
         session.has_vlans = bool(mirror.get("vlans"))
+        session.is_tagged = bool(mirror.get("tagged"))
         for vid in mirror.get("vlans") or ():
             session.vlans[<int>vid >> 6] |= <uint64_t>1 << <int>(vid & 63)
         relations.ports[<int>to_port].is_mirror_destination = True
@@ -83,7 +84,7 @@ def check_mirrors(mirrors):
     if len(mirrors) > MIRRORS_MAX:
         raise ValueError(f"a switch has at most {MIRRORS_MAX} mirrors")
     for mirror in mirrors:
-        if set(mirror) - {"name", "from", "to", "direction", "vlans"} or mirror.get("direction", "both") not in DIRECTIONS:
+        if set(mirror) - {"name", "from", "to", "direction", "vlans", "tagged"} or mirror.get("direction", "both") not in DIRECTIONS:
             raise ValueError(f"mirror {mirror}")
         if not all(0 <= vid < 4095 for vid in mirror.get("vlans") or ()):
             raise ValueError(f"vlans of mirror {mirror}")

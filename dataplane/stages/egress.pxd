@@ -43,7 +43,11 @@ cdef inline void egress_mirror(
     for i in range(switch.n_mirrors):
         if sessions >> i & 1:
             to_port = mirrors_destination(switch, &switch.mirrors[i], frame)
-            if to_port != NULL:
+            if to_port == NULL:
+                continue
+            if switch.mirrors[i].is_tagged and not tagged and frame.vid:
+                egress_put(switch, to_port, frame, (frame.tci & 0xF000) | frame.vid, True).is_mirrored = True
+            else:
                 egress_put(switch, to_port, frame, tci, tagged).is_mirrored = True
 
 

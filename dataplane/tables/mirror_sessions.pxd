@@ -12,4 +12,5 @@ cdef struct MirrorSession:
     uint16_t to_port
     uint16_t to_bit              # in Frame.mirrored; sessions to the same port share it
     uint8_t has_vlans            # only those in `vlans`
+    uint8_t is_tagged            # a copy without a tag gets that of its VLAN
     uint64_t vlans[64]           # 4096 bits

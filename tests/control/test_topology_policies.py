@@ -106,7 +106,8 @@ def test_a_mirror_in_the_data_plane_s_words():
     body = BODY.replace("to: b.eth0", "to: b.eth0, direction: egress, vlans: [7, 20-22]")
     found = topology(body)
     assert switch_configuration(found, found.switches["s1"])["mirrors"] == [
-        {"name": "watch", "from": ["a.eth0", "u"], "to": "b.eth0", "direction": "egress", "vlans": [7, 20, 21, 22]}]
+        {"name": "watch", "from": ["a.eth0", "u"], "to": "b.eth0", "direction": "egress", "vlans": [7, 20, 21, 22],
+         "tagged": False}]
     assert switch_configuration(found, found.switches["s2"])["mirrors"] == []
     group = topology(BODY.replace("[a, u]", "g"))
     assert group.switches["s1"].mirrors[0].sources == ("a.eth0",)

@@ -59,6 +59,28 @@ def test_a_copy_shows_the_tag_as_it_was_seen(four):
     assert four.sent()["m"] == [frame(A, C)]
 
 
+def test_a_tagged_session_tells_the_vlans_of_access_ports_apart(four):
+    four.port("c", access=20)
+    mirror(four, session("a", "c", direction="ingress", tagged=True))
+    four.send("a", frame(UNKNOWN, A))
+    four.send("c", frame(UNKNOWN, C))
+    assert four.sent()["m"] == [frame(UNKNOWN, A, tags=tag(10)), frame(UNKNOWN, C, tags=tag(20))]
+    mirror(four, session("t", "b", tagged=True))     # what has a tag keeps it, and what has no VLAN gets none
+    four.send("t", frame(B, C, tags=tag(10, pcp=3)))
+    assert four.sent()["m"] == [frame(B, C, tags=tag(10, pcp=3))]
+    mirror(four, session("a", direction="ingress"))  # the control
+    four.send("a", frame(UNKNOWN, A))
+    assert four.sent()["m"] == [frame(UNKNOWN, A)]
+
+
+def test_a_tagged_session_gives_no_tag_to_what_is_in_no_vlan(switch):
+    switch.port("a")
+    switch.port("m")
+    mirror(switch, session("a", direction="ingress", tagged=True))
+    switch.send("a", frame(UNKNOWN, A))
+    assert switch.sent()["m"] == [frame(UNKNOWN, A)]
+
+
 def test_one_copy_however_often_it_is_seen(four):
     mirror(four, session("a", "b", "t"), session("b"), session("t", "a"))
     four.send("a", frame(BROADCAST, A))

@@ -112,6 +112,7 @@ PORTS = st.sampled_from(NAMES)
 MIRRORS = st.lists(st.fixed_dictionaries({
     "from": st.lists(PORTS, min_size=1, max_size=3, unique=True), "to": st.sampled_from(NAMES[3:]), "name": st.just("m"),
     "direction": st.sampled_from(["both", "ingress", "egress"]), "vlans": st.sampled_from([[], [], [10, 20]]),
+    "tagged": st.booleans(),
 }), max_size=2)
 STATION = st.sampled_from(STATIONS)
 DESTINATION = st.one_of(STATION, st.sampled_from(DESTINATIONS))

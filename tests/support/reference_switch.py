@@ -283,5 +283,8 @@ class ReferenceSwitch(ReferenceTeam):
             if len(frame.octets) > to.mtu + 14:
                 to.tx_drops["oversize"] += 1
                 continue
+            shown = tag
+            if mirror.get("tagged") and not tag and frame.vid:
+                shown = b"\x81\x00" + ((frame.tci or 0) & 0xF000 | frame.vid).to_bytes(2, "big")
             frame.mirrored.add(to.name)
-            copies.append((to, frame, frame.octets[:12] + tag + frame.octets[12:], True))
+            copies.append((to, frame, frame.octets[:12] + shown + frame.octets[12:], True))

@@ -68,7 +68,7 @@ def plug_name(port: Port) -> str:
 
 
 def adapter_name(port: Port) -> str:
-    """What QEMU calls the guest's adapter; not as its netdev, for `set_link` takes either.  vswitchd reads 64 characters of it."""
+    """What QEMU calls the guest's adapter; not as its netdev, for `set_link` takes either.  vswitchd reads 64 characters."""
     name = f"{plug_name(port)}-nic"
     return name if len(name) <= NAME_MAX else f"nic-{zlib.crc32(name.encode()):08x}"
 

@@ -48,7 +48,7 @@ def switch_configuration(topology: Topology, switch: Switch) -> dict[str, Any]:
         "shared_learning": {str(vid): family.primary for family in switch.private_vlans for vid in family.secondaries},
         "mirrors": [
             {"name": mirror.name, "from": list(mirror.sources), "to": mirror.destination, "direction": mirror.direction,
-             "vlans": list(mirror.vlans)}
+             "vlans": list(mirror.vlans), "tagged": mirror.tagged}
             for mirror in switch.mirrors
         ],
         "teaming": _teaming(switch.teaming) if switch.teaming else None,

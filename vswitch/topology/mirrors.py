@@ -31,7 +31,7 @@ def mirrors(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> dict
         sources = list(_sources(mirror, path, words, to, mistakes))
         found.setdefault(to.switch, []).append(Mirror(
             name, tuple(dict.fromkeys(sources)), to.name, cast("Way", mirror.direction or "both"),
-            tuple(sorted(expanded(mirror.vlans or [])))))
+            tuple(sorted(expanded(mirror.vlans or []))), bool(mirror.tagged)))
     return found
 
 

@@ -86,6 +86,7 @@ class Mirror:
     destination: str                   # a port of the same switch, which from then on only receives
     direction: Way = "both"
     vlans: tuple[int, ...] = ()        # only frames of these; () is all
+    tagged: bool = False               # a copy of what has no tag gets that of its VLAN
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def resolved(topology: Topology) -> dict[str, Any]:
         },
         "mirrors": {
             mirror.name: {"from": list(mirror.sources), "to": mirror.destination, "direction": mirror.direction}
-            | _filled(vlans=list(mirror.vlans))
+            | _filled(vlans=list(mirror.vlans), tagged=mirror.tagged)
             for switch in topology.switches.values() for mirror in switch.mirrors
         },
         "expect": [_expectation(expectation) for expectation in topology.expectations],

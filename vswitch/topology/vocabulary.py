@@ -126,12 +126,13 @@ class PortgroupKeys(PortKeys):
 
 
 class MirrorKeys(Keys):
-    """Copies of the frames of some ports, to another port of the same switch."""
+    """Copies of the frames of some ports, to another port of the same switch; `tagged`: untagged frames with their VLAN's tag."""
 
     source: Mirrored = Field(alias="from")
     destination: Text = Field(alias="to")
     direction: Direction = ABSENT
     vlans: Vids = ABSENT
+    tagged: YesNo = ABSENT
 
 
 class StationKeys(Keys):
