@@ -10,9 +10,10 @@ from xml.etree import ElementTree
 import click
 import pytest
 
-from vswitch.cli import cli, doctor, main
+from vswitch.cli import cli, doctor, main, version
 from vswitch.cli._checks import Finding
 from vswitch.cli.init import WORDS
+from vswitch.errors import DaemonError
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPOLOGIES = sorted((ROOT / "topologies").glob("*.yaml"))
@@ -182,6 +183,16 @@ def test_version_needs_no_daemon(vswitch):
     code, out, _ = vswitch("version")
     assert code == 0
     assert "not running" in out
+
+
+def test_version_says_when_it_may_not_ask(vswitch, monkeypatch):
+    class Closed:
+        def version(self):
+            raise DaemonError("not allowed to speak to vswitchd at /run/x")
+
+    monkeypatch.setattr(version, "client", Closed)
+    code, out, _ = vswitch("version")
+    assert code == 0 and "not allowed to speak to vswitchd" in out and "not running" not in out
 
 
 def test_doctor_fails_for_what_is_required_and_only_for_that(vswitch, monkeypatch):
