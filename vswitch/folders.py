@@ -36,6 +36,12 @@ def folder(path: str | os.PathLike[str], user: int = 0, *, makes: bool = False) 
         os.close(fd)
 
 
+def is_fixed(path: str | os.PathLike[str]) -> bool:
+    """Whether the way to the folder `path` stays as it is: every folder above it is root's, or our own, and nobody else's to
+    write to."""
+    return all(_is_roots(above) for above in Path(os.path.realpath(path)).parents)
+
+
 def _reached(path: Path, trusted: set[int], user: int, makes: bool) -> int:
     left = list(reversed(PurePath(path).parts[1:]))
     stack = [os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
@@ -123,6 +129,7 @@ def _members(group: int) -> set[str]:
         return set()
 
 
-def _is_roots(fd: int) -> bool:
-    about = os.fstat(fd)
-    return about.st_uid in (0, os.geteuid(), os.stat("/").st_uid) and not about.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
+def _is_roots(place: int | Path) -> bool:
+    about = os.stat(place)
+    is_closed = not about.st_mode & (stat.S_IWOTH | stat.S_IWGRP) or (isinstance(place, Path) and about.st_mode & stat.S_ISVTX)
+    return about.st_uid in (0, os.geteuid(), os.stat("/").st_uid) and bool(is_closed)

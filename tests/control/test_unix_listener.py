@@ -31,13 +31,10 @@ def place():
         yield root
 
 
-def connects(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True
+def connected(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    return client
 
 
 def test_a_socket_is_there_with_its_mode_and_nothing_beside_it(place):
@@ -45,33 +42,44 @@ def test_a_socket_is_there_with_its_mode_and_nothing_beside_it(place):
     about = os.lstat(place / "vm/web.sock")
     assert (stat.S_ISSOCK(about.st_mode), stat.S_IMODE(about.st_mode), about.st_uid) == (True, 0o660, ME)
     assert os.listdir(place / "vm") == ["web.sock"]
-    assert connects(place / "vm/web.sock")
+    with connected(place / "vm/web.sock") as client:
+        assert client.getpeername() == str(place / "vm/web.sock")
     os.close(fd)
 
 
-@pytest.mark.parametrize("swaps", ["chown", "chmod", "listen"])
+def test_a_way_that_its_owner_could_exchange_is_gone_by_what_we_hold(place):
+    if ME:
+        pytest.skip("needs root, to make a folder of another user")
+    (place / "vm/in").mkdir()
+    for name in ("vm/in", "vm"):
+        os.chown(place / name, 1234, -1)
+    fd = listen(str(place / "vm/in/web.sock"), 1234)
+    with connected(place / "vm/in/web.sock") as client:
+        assert client.getpeername().startswith("/proc/self/fd/")
+    os.close(fd)
+
+
+@pytest.mark.parametrize("swaps", ["chown", "chmod", "open"])
 def test_what_is_swapped_in_for_the_socket_is_never_touched(place, monkeypatch, swaps):
     """At the moment between two steps the folder's owner puts a link to a file of root's where the socket is to be."""
     link = place / "vm/web.sock"
     seen = []
+    step = getattr(os, swaps)
 
-    def with_swap(step):
-        def run(*arguments, **options):
-            if not link.is_symlink():
-                link.symlink_to(place / "secret")
-            seen.append(step)
-            return step(*arguments, **options)
-        return run
+    def run(*arguments, **options):
+        if os.path.lexists(link) and not link.is_symlink():
+            link.unlink()
+            link.symlink_to(place / "secret")
+            seen.append(arguments)
+        return step(*arguments, **options)
 
-    owner, name = (socket.socket, "listen") if swaps == "listen" else (os, swaps)
-    monkeypatch.setattr(owner, name, with_swap(getattr(owner, name)))
+    monkeypatch.setattr(os, swaps, run)
     before = os.stat(place / "secret")
-    with pytest.raises(HostError, match="something else has come"):
+    with pytest.raises(HostError, match="something else has been put in the place"):
         listen(str(link), ME)
     after = os.stat(place / "secret")
     assert seen
     assert (after.st_uid, after.st_mode, after.st_nlink) == (before.st_uid, before.st_mode, before.st_nlink)
-    assert os.listdir(place / "vm") == ["web.sock"]
 
 
 @pytest.mark.skipif(ME != 0, reason="needs root, to be another user's root")
