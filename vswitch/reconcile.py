@@ -6,6 +6,7 @@ what to do is the plan's.
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from vswitch.errors import PartlyAppliedError, VswitchError, WaitingError
@@ -13,6 +14,8 @@ from vswitch.plan import Observed, Step, plan, plan_down, undo
 from vswitch.plan.interface_steps import Await
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
+
+log = logging.getLogger("vswitchd")
 
 
 class Machine(Protocol):
@@ -60,7 +63,9 @@ def apply(steps: list[Step], machine: Machine) -> None:
             for earlier in reversed(steps[:done]):
                 try:
                     machine.perform(undo(earlier))
-                except VswitchError as second:
+                except Exception as second:          # whatever it is, the others are undone too
+                    if not isinstance(second, VswitchError):
+                        log.error("%s cannot be taken back", earlier.words, exc_info=second)
                     lost.append(f"{earlier.words}: not taken back: {second}")
             if lost:
                 raise PartlyAppliedError("\n  ".join([f"{error}", *lost])) from error

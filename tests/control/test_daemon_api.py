@@ -1,5 +1,6 @@
 """The API and its client: an error is raised at the caller's as it was raised in vswitchd."""
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -11,15 +12,18 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx
 import pytest
 import uvicorn
 
+from tests.support.fake_host import FakeHost
 from tests.support.waiting import eventually
 from vswitch import errors
 from vswitch.daemon import presence
 from vswitch.daemon.api import make_app
 from vswitch.daemon.audit import PeerProtocol
 from vswitch.daemon.client import Client
+from vswitch.daemon.daemon import Daemon
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.places import Places
 from vswitch.errors import DaemonError, TopologyError, UsageError, VswitchError
@@ -166,3 +170,72 @@ def test_the_client_stays_small():
     loaded = set(done.stdout.split())
     assert "httpx" in loaded
     assert not loaded & {"fastapi", "uvicorn", "pydantic", "pyroute2", "dataplane", "prometheus_client"}
+
+
+@contextlib.contextmanager
+def asked():
+    """A function that asks the API of a vswitchd on a host in memory: method, path and body to the answer."""
+    with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
+        places = Places(Path(run_dir))
+        places.make()
+        daemon = Daemon(places, FakeHost())
+        app = make_app(daemon)
+
+        async def ask(method, path, content):
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+                return await client.request(method, path, content=content, headers={"content-type": "application/json"})
+
+        yield lambda method, path, content=None: asyncio.run(ask(method, path, content))
+        daemon.end()
+
+
+BODIES = {
+    "half a character in the text": ("up", '{"text": "name: a\\ud800", "file": "f"}'),
+    "half a character in a name": ("down", '{"name": "\\ud800"}'),
+    "a name of 300": ("down", '{"name": "%s"}' % ("a" * 300)),
+    "a name of 200": ("down", '{"name": "%s"}' % ("a" * 200)),
+    "a name with a line break": ("down", '{"name": "a\\nb"}'),
+    "a zero": ("down", '{"name": "a\\u0000"}'),
+    "a path": ("rollback", '{"name": "../../etc/passwd"}'),
+    "a pipe as a namespace": ("up", '{"text": "", "file": "f", "namespace": "/run/fifo"}'),
+    "another process as a namespace": ("up", '{"text": "", "file": "f", "namespace": "../../proc/1/ns/net"}'),
+    "half a character as a namespace": ("plan", '{"text": "", "file": "f", "namespace": "\\ud800"}'),
+    "an owner of 1000": ("up", '{"text": "", "file": "f", "owner": "%s"}' % ("o" * 1000)),
+    "half a character as a key": ("down", '{"name": "a", "\\ud800": 1}'),
+    "a list as a name": ("down", '{"name": []}'),
+    "not a number": ("up", '{"text": "", "file": "f", "confirm_s": NaN}'),
+    "a number without an end": ("up", '{"text": "", "file": "f", "confirm_s": 1e999}'),
+    "a huge number": ("up", '{"text": "", "file": "f", "confirm_s": %s}' % ("9" * 400)),
+    "deep": ("up", "[" * 100_000),
+    "no JSON": ("up", "{"),
+    "not UTF-8": ("up", b"\xff\xfe{"),
+    "nothing": ("down", ""),
+    "a port of 300": ("attach", '{"topology": "t", "port": "%s", "tap": "x"}' % ("p" * 300)),
+}
+
+
+@pytest.mark.parametrize(("word", "body"), BODIES.values(), ids=BODIES)
+def test_what_makes_no_sense_is_a_mistake_of_the_asker_and_said_in_words(word, body):
+    with asked() as ask:
+        answer = ask("POST", f"/{word}", body)
+        assert 400 <= answer.status_code < 500, answer.text
+        assert answer.json()["error"] in ("UsageError", "TopologyError") and answer.json()["message"]
+        # The control: the same app does what makes sense.
+        assert ask("POST", "/down", '{"name": "a"}').json() == {"topology": "a", "steps": []}
+        assert ask("GET", "/topologies").json() == []
+
+
+@pytest.mark.parametrize("path", [
+    "/nothing", "/up", "/ports?topology=%ff%fe", "/ports?topology=" + "x" * 3000, "/text?topology=%00", "/fdb?since=nan",
+    "/fdb?since=1e999", "/fdb?since=-inf", "/text?topology=" + "y" * 400])
+def test_reads_that_make_no_sense_are_answered_in_words(path):
+    with asked() as ask:
+        answer = ask("GET", path)
+        assert answer.status_code < 500, answer.text
+        assert answer.status_code == 200 or answer.json()["message"]
+
+
+def test_a_files_name_may_be_any_octets(served):
+    client, _ = served
+    assert client.up("", os.fsdecode(b"caf\xe9.yaml")) == {"topology": "t", "steps": []}

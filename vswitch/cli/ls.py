@@ -28,6 +28,9 @@ def command(output: str) -> None:
              ", ".join(guest if state == "up" else f"{guest} ({state})" for guest, state in row["guests"].items()),
              f"{row['ports_up']}/{row['ports']}", row["file"]]
             for row in topologies], folding=("switches", "guests", "file"))
+    for row in topologies:
+        if row.get("why"):
+            click.echo(f"{row['name']}: {row['why']}", err=True)
     if foreign:
         click.echo()
         print_table("", ["foreign", "namespace", "kind", "why it is shown"], [

@@ -9,16 +9,18 @@ same one.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from vswitch import __version__
 from vswitch.daemon import metrics, views
@@ -26,13 +28,35 @@ from vswitch.daemon.audit import Audit, command, name_in, who
 from vswitch.daemon.daemon import Daemon
 from vswitch.errors import DaemonError, RefusedError, TopologyError, UsageError, VswitchError
 from vswitch.plan import Step, as_json
-from vswitch.plan.wanted import Wish
+from vswitch.plan.wanted import Wish, is_namespace
 from vswitch.topology.model import LabMode
 
 log = logging.getLogger("vswitchd")
 LATE = "vswitch-late"              # a table is not there yet: ask again with `since=` this
 CONFIRM_S_MAX = 86_400.0
+WORD_MAX, PATH_MAX = 255, 4096
 STATUS: dict[type[VswitchError], int] = {TopologyError: 422, UsageError: 400, RefusedError: 409, DaemonError: 503}
+
+
+def _plain(value: str) -> str:
+    """A name, of which messages and files are made."""
+    if not value.isprintable():
+        raise ValueError("it has characters that cannot be printed")
+    return value
+
+
+def _shown(value: object) -> object:
+    """A file's name is any octets; it is only shown."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def _namespace(value: str) -> str:
+    if value and not is_namespace(value):
+        raise ValueError("it is not the name of a network namespace; `ip netns` lists those that there are")
+    return value
+
+
+Word = Annotated[str, Field(max_length=WORD_MAX), AfterValidator(_plain)]
 
 
 class Strict(BaseModel):
@@ -43,12 +67,12 @@ class Asked(Strict):
     """A topology and how it is meant: `text` is the file's content, `file` what its mistakes are called by."""
 
     text: str
-    file: str
-    namespace: str = ""
+    file: Annotated[str, Field(max_length=PATH_MAX), BeforeValidator(_shown)]
+    namespace: Annotated[str, AfterValidator(_namespace)] = ""
     lab: LabMode | None = None
     force: bool = False
     take_over: bool = False
-    owner: str = "root"
+    owner: Word = "root"
 
     @property
     def wish(self) -> Wish:
@@ -62,23 +86,30 @@ class AskedToDo(Asked):
 
 
 class Named(Strict):
-    name: str
+    name: Word
 
 
 class Farewell(Strict):
-    name: str
+    name: Word
     force: bool = False
 
 
 class Attachment(Strict):
-    topology: str
-    port: str
-    tap: str
+    topology: Word
+    port: Word
+    tap: Word
+
+
+class AsciiJson(JSONResponse):
+    """Whatever is in a text, it can be sent: what is not ASCII is escaped."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def make_app(daemon: Daemon) -> FastAPI:
-    app = FastAPI(title="vswitchd", version=__version__)
-    for kind in (VswitchError, RequestValidationError):
+    app = FastAPI(title="vswitchd", version=__version__, default_response_class=AsciiJson)
+    for kind in (VswitchError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _answer_error)
     _add_changes(app, daemon)
     _add_reads(app, daemon)
@@ -188,10 +219,12 @@ def _answer_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, RequestValidationError):
         wrong = "; ".join(f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}" for mistake in error.errors())
         error = UsageError(f"{request.url.path}: {wrong}")
+    if isinstance(error, HTTPException):
+        return AsciiJson({"error": UsageError.__name__, "message": f"{request.url.path}: {error.detail}"}, error.status_code)
     if not isinstance(error, VswitchError):
         log.error("%s failed", request.url.path, exc_info=error)
         error = VswitchError(f"vswitchd failed at {request.url.path}: {error!r}; its log has the traceback")
     said: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
     if isinstance(error, TopologyError):
         said["mistakes"] = error.mistakes
-    return JSONResponse(said, STATUS.get(type(error), 500))
+    return AsciiJson(said, STATUS.get(type(error), 500))

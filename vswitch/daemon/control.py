@@ -16,7 +16,16 @@ from vswitch.daemon.deadlines import Deadlines, now_s
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.notes import told
 from vswitch.daemon.places import Places
-from vswitch.daemon.records import Record, forget_record, load_record, load_records, save_record
+from vswitch.daemon.records import (
+    Record,
+    Unreadable,
+    forget_record,
+    load_record,
+    load_records,
+    look_up,
+    save_record,
+    unreadable_records,
+)
 from vswitch.errors import (
     PartlyAppliedError,
     RefusedError,
@@ -32,7 +41,7 @@ from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
 log = logging.getLogger("vswitchd")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 CONFIRM_S = 60.0                   # when the host's own addresses move and the asker names no time
 RETRY_S = 10.0                     # after a change could not be taken back
 Follow = Callable[[str, Record | None], None]
@@ -60,6 +69,10 @@ class Control:
 
     def records(self) -> list[Record]:
         return load_records(self._places)
+
+    def unreadable(self) -> list[Unreadable]:
+        """Topologies that were up and of which nothing else is known."""
+        return unreadable_records(self._places)
 
     def text(self, name: str) -> str:
         """The file's text as `name` was last brought up; the file may have changed since."""
@@ -137,8 +150,9 @@ class Control:
     def down(self, name: str, force: bool) -> Done:
         """Remove what carries our mark for `name`, and nothing else."""
         with self._applying:
-            record = load_record(self._places, _checked(name))
-            wish = replace(record.wish if record else Wish(), force=force)
+            record = look_up(self._places, _checked(name))
+            wish = Wish(record.namespace) if isinstance(record, Unreadable) else record.wish if record else Wish()
+            wish = replace(wish, force=force)
             steps = reconcile.down(name, wish, self._machine)
             forget_record(self._places, name)
             self._deadlines.clear(name)
@@ -159,8 +173,8 @@ class Control:
                 log.info("%s: resumed with %d steps", record.topology, len(steps))
             except WaitingError as error:
                 log.warning("%s: resumed; %s", record.topology, error)
-            except VswitchError as error:
-                log.error("%s cannot be resumed: %s", record.topology, error)
+            except Exception as error:               # whatever it is, the others are brought back
+                _log_failure(f"{record.topology} cannot be resumed", error)
 
     def heal(self, name: str) -> None:
         """The host has changed under a topology; what can be mended is."""
@@ -173,8 +187,8 @@ class Control:
                         self._journal.of(name).note("mended", f"the host had changed; mended: {told(steps)}")
             except (TopologyError, WaitingError) as error:
                 log.info("%s waits: %s", name, error)        # for an adapter that has not come back yet
-            except VswitchError as error:
-                log.error("%s cannot be mended: %s", name, error)
+            except Exception as error:
+                _log_failure(f"{name} cannot be mended", error)
 
     def _open_window(self, name: str) -> Record:
         record = load_record(self._places, _checked(name))
@@ -194,7 +208,8 @@ class Control:
                 steps = self._roll_back(record)
                 self._journal.of(name).audit("rolled_back",
                                              f"the last change was not confirmed in time and is undone: {told(steps)}")
-            except VswitchError as error:
+            except Exception as error:               # it is tried again
+                _log_failure(f"{name}: the last change cannot be undone", error)
                 self._journal.of(name).note("failed", f"the last change was not confirmed in time and cannot be undone: {error}",
                                             level=logging.ERROR)
                 self._deadlines.set(name, now_s() + RETRY_S)
@@ -255,8 +270,13 @@ class Control:
                       attached)
 
 
+def _log_failure(what: str, error: Exception) -> None:
+    """With its traceback when it is a mistake of ours."""
+    log.error("%s: %s", what, error, exc_info=None if isinstance(error, VswitchError) else error)
+
+
 def _checked(name: str) -> str:
     """A topology's name, which becomes a file's name."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is not the name of a topology")
+        raise UsageError(f"{name[:60]!r} is not the name of a topology; `vswitch ls` lists those that are up")
     return name

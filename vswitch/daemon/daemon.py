@@ -17,7 +17,7 @@ from vswitch.daemon.host import Host
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.machine import HostMachine
 from vswitch.daemon.places import Places
-from vswitch.daemon.records import Record, load_record
+from vswitch.daemon.records import Record, forget_partial_records, load_record
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.daemon.views import Row
 from vswitch.errors import VswitchError
@@ -48,6 +48,7 @@ class Daemon:
 
     def begin(self) -> None:
         """Adopt what runs, then bring back what should."""
+        forget_partial_records(self._places)
         self.supervisor.adopt_all(self._promised)
         self.control.resume()
         for record in self.control.records():
@@ -105,9 +106,10 @@ class Daemon:
             self._carriers.watch(name, record.namespace)
 
     def topologies(self) -> list[Row]:
-        return overview.topologies(self.control.records(), self.supervisor.planes())
+        return overview.topologies(self.control.records(), self.supervisor.planes(), self.control.unreadable())
 
     def foreign(self) -> list[Row]:
         records = self.control.records()
-        namespaces = {"", *(record.namespace for record in records)}
+        namespaces = {"", *(record.namespace for record in records),
+                      *(record.namespace for record in self.control.unreadable())}
         return overview.foreign({name: list(self._host.observe(name).values()) for name in sorted(namespaces)}, records)

@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 
+LONGEST_S = 2 * 86_400.0           # more than can be asked for; a longer one was never ours to set
+
 
 def now_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -25,7 +27,7 @@ class Deadlines:
         self._timers: dict[str, threading.Timer] = {}
 
     def set(self, topology: str, at_s: float) -> None:
-        timer = threading.Timer(max(0.0, at_s - now_s()), self._expire, (topology,))
+        timer = threading.Timer(min(LONGEST_S, max(0.0, at_s - now_s())), self._expire, (topology,))
         timer.daemon = True
         self._replace(topology, timer)
         timer.start()

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vswitch.daemon.plane import Plane
-from vswitch.daemon.records import Record
+from vswitch.daemon.records import Record, Unreadable
 from vswitch.daemon.views import Row, ports
 from vswitch.plan.state import Interface, owner_of
 
+WHY_MAX = 300                          # characters of what is wrong with a record
 
-def topologies(records: list[Record], planes: list[Plane]) -> list[Row]:
+
+def topologies(records: list[Record], planes: list[Plane], unreadable: Sequence[Unreadable] = ()) -> list[Row]:
     """One row for each topology that was asked for, or of which a data plane runs."""
     known = {record.topology: record for record in records}
-    names = sorted({*known, *(plane.config["topology"] for plane in planes)})
+    broken = {record.topology: record for record in unreadable}
+    names = sorted({*known, *broken, *(plane.config["topology"] for plane in planes)})
     rows = ports(planes)
-    return [_topology(name, known.get(name), [plane for plane in planes if plane.config["topology"] == name],
+    return [_topology(name, known.get(name), broken.get(name), [plane for plane in planes if plane.config["topology"] == name],
                       [row for row in rows if row["topology"] == name])
             for name in names]
 
 
-def _topology(name: str, record: Record | None, planes: list[Plane], rows: list[Row]) -> Row:
+def _topology(name: str, record: Record | None, broken: Unreadable | None, planes: list[Plane], rows: list[Row]) -> Row:
     guests: dict[str, list[str]] = {}
     for row in rows:
         if row["guest"]:
             guests.setdefault(row["guest"], []).append(row["state"])
     return {
         "name": name,
-        "state": "up" if record and planes and all(plane.is_running for plane in planes) else "incomplete",
+        "state": "unreadable" if broken else "up" if record and planes and all(plane.is_running for plane in planes)
+                 else "incomplete",
+        "why": _why(name, broken) if broken else "",
         "lab": record.lab if record else None,
         "file": record.file if record else None,
-        "namespace": record.namespace if record else "",
+        "namespace": record.namespace if record else broken.namespace if broken else "",
         "unconfirmed": record is not None and record.confirm_by_s is not None,
         "switches": [plane.config["name"] for plane in planes],
         "guests": {guest: "up" if "up" in states else states[0] for guest, states in guests.items()},
         "ports": len(rows),
         "ports_up": sum(row["state"] == "up" for row in rows),
     }
+
+
+def _why(name: str, broken: Unreadable) -> str:
+    return (f"the record {broken.place} cannot be used: {broken.why[:WHY_MAX]}; what runs goes on. Bring it up again from its "
+            f"file: vswitch up FILE; or take it down: vswitch down {name}")
 
 
 def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> list[Row]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vswitch.errors import HostError
+from vswitch.plan.wanted import is_namespace
 
 NETNS = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
@@ -46,12 +47,14 @@ def inside(namespace: str, function: Callable[[], Result]) -> Result:
 
 
 def exists(namespace: str) -> bool:
-    return not namespace or (NETNS / namespace).exists()
+    return not namespace or (is_namespace(namespace) and (NETNS / namespace).exists())
 
 
 def _enter(namespace: str) -> None:
-    try:
-        fd = os.open(NETNS / namespace, os.O_RDONLY | os.O_CLOEXEC)
+    if not is_namespace(namespace):
+        raise HostError(f"{namespace!r} is not the name of a network namespace; `ip netns` lists those that there are")
+    try:                               # what is there may be anything: a pipe would be waited for
+        fd = os.open(NETNS / namespace, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise HostError(f"there is no network namespace {namespace}: {error.strerror}") from error
     try:

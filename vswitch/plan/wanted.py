@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vswitch.topology.model import LabMode, Port, Switch, Tap, Teaming, Topology
+
+NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:+-]{0,199}")
+
+
+def is_namespace(name: object) -> bool:
+    """Whether it can be the name of a network namespace, a file in /run/netns: no path, and nothing elsewhere."""
+    return isinstance(name, str) and NAMESPACE.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
