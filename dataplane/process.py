@@ -16,7 +16,6 @@ import os
 import selectors
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +24,7 @@ from dataplane import counters, messages, reasons
 from dataplane.ending import ALONE_S, Ending
 from dataplane.guests import Guests
 from dataplane.links import Links
+from dataplane.logs import BoundedHandler, Moderation
 from dataplane.messages import FDS_MAX
 from dataplane.switch import Switch
 
@@ -266,7 +266,9 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, required=True)
     parser.add_argument("--alone-s", type=float, default=ALONE_S, help="how long to go on without vswitchd and without a door")
     arguments = parser.parse_args()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s %(message)s")
+    handler = BoundedHandler()
+    handler.addFilter(Moderation())                  # a guest's emulator must not fill the memory that /run is made of
+    logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(name)s %(message)s")
     listener = socket.socket(fileno=arguments.listen_fd)
     # Once more, by us: SO_PEERCRED shows whoever listened last (unix(7)), and a new vswitchd has to find this process.
     listener.listen()

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "vswitch.reconcile": {"vswitch.topology", "vswitch.plan", "vswitch.host", "vswitch.errors"},
     "vswitch.daemon": {"vswitch.daemon", "vswitch.reconcile", "vswitch.topology", "vswitch.plan", "vswitch.host",
                        "vswitch.errors", "vswitch.run_dir", "dataplane.messages", "dataplane.reasons", "dataplane.counters",
-                       "dataplane.ending",
+                       "dataplane.ending", "dataplane.logs",
                        "vswitch"},
     "vswitch.cli": {"vswitch.cli", "vswitch.topology", "vswitch.lab", "vswitch.daemon.client", "vswitch.unix_listener",
                     "vswitch.errors", "vswitch.run_dir", "vswitch"},

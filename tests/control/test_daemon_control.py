@@ -62,6 +62,7 @@ def host():
         finally:
             for plane in host.daemon.supervisor.planes():
                 plane.end()
+            host.daemon.journal.close()              # it writes what happened, a moment later
             host.fake.close()
 
 

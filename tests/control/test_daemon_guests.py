@@ -13,6 +13,7 @@ from tests.support.frames import A, B, frame
 from tests.support.planes import supervised
 from tests.support.sharing_world import SharingWorld
 from tests.support.waiting import eventually
+from vswitch.daemon import attached
 from vswitch.plan.switch_steps import SwitchStart, SwitchStop
 
 
@@ -185,3 +186,42 @@ def test_workers_poll_only_where_each_has_a_core(world, monkeypatch):
     assert spins() == [0, 0]
     world.one.supervisor.perform(SwitchStop("t", "test", switch="s2"))
     assert spins() == [50]
+
+
+def test_one_that_connects_and_fails_without_end_is_let_in_less_and_less(world, monkeypatch):
+    """An emulator in the guest's hands: a bad message each time.  Nobody else of the switch waits for it."""
+    world.add("a", 0)
+    world.add("b", 1)
+    now = [1000.0]
+    monkeypatch.setattr(attached, "monotonic", lambda: now[0])
+    port = world.plane.ports["a"]
+
+    def fails():
+        before = port.n_failures
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(world.path("a"))
+            client.send(struct.pack("=3I", 99, 7, 0))
+            eventually(lambda: port.n_failures == before + 1)
+
+    rests = []
+    for _ in range(attached.FAILURES_FREE + 8):
+        fails()
+        rests.append(port.rests_until_s - now[0] if port.rests_until_s else 0.0)
+        now[0] += max(0.0, rests[-1])
+    assert rests[:attached.FAILURES_FREE] == [0.0] * attached.FAILURES_FREE
+    later = rests[attached.FAILURES_FREE:]
+    assert later == sorted(later) and 0 < later[0] < later[-1] == attached.REST_MAX_S
+    now[0] -= 1                                      # it rests
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waits:
+        waits.connect(world.path("a"))
+        world.connect("b").start()                   # the control: another port lets its guest in
+        assert port.guest is None
+        now[0] += 10
+        eventually(lambda: port.guest is not None)
+    eventually(lambda: port.guest is None)
+    now[0] += 10
+    world.connect("a").start()
+    eventually(lambda: port.config["carrier"])
+    world.guests.pop("a").close()
+    eventually(lambda: port.guest is None)
+    assert port.n_failures == 0                      # it had started: all is forgotten

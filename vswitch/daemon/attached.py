@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from dataplane.messages import close_fds
@@ -22,6 +23,8 @@ from vswitch.daemon import guest_state
 from vswitch.host import vhost_sockets
 
 RETRY_S = 0.2                      # between looks for a QEMU that is to listen
+FAILURES_FREE = 5                  # guests in a row that never started; after them the next one waits, longer and longer
+REST_MIN_S, REST_MAX_S = 0.1, 5.0
 
 
 @dataclass
@@ -40,11 +43,19 @@ class AttachedPort:
     config: dict[str, Any]
     fds: list[int] = field(default_factory=list)     # ours; the data plane has copies
     guest: Guest | None = None
+    n_failures: int = 0            # guests in a row that came and went without having started
+    rests_until_s: float = 0.0     # time.monotonic(); till then nobody is let in
 
     @property
     def is_waiting(self) -> bool:
         """Whether a guest that shares memory may come."""
-        return self.config["driver"] == "vhost_user" and self.guest is None
+        return self.config["driver"] == "vhost_user" and self.guest is None and self.rests_until_s <= monotonic()
+
+    def note_end_of_guest(self, has_started: bool) -> None:
+        """An emulator that connects and fails without end costs no more than one that does so now and then."""
+        self.n_failures = 0 if has_started else self.n_failures + 1
+        n = self.n_failures - FAILURES_FREE
+        self.rests_until_s = monotonic() + min(REST_MAX_S, REST_MIN_S * 2 ** min(n, 10)) if n > 0 else 0.0
 
     def close(self) -> None:
         close_fds(self.fds)
@@ -60,6 +71,13 @@ class AttachedPort:
 def listeners(ports: Iterable[AttachedPort]) -> list[int]:
     """The sockets at which guests may knock."""
     return [port.fds[0] for port in ports if port.is_waiting and port.fds]
+
+
+def patience_s(ports: Iterable[AttachedPort]) -> float | None:
+    """When to look again without any news: some port looks for a QEMU that listens, or has rested; None: never."""
+    ports = [port for port in ports if port.config["driver"] == "vhost_user" and port.guest is None]
+    rests = [port.rests_until_s - monotonic() for port in ports if not port.is_waiting]
+    return min([*(max(0.0, rest) for rest in rests), *([RETRY_S] if is_calling(ports) else [])], default=None)
 
 
 def is_calling(ports: Iterable[AttachedPort]) -> bool:
@@ -97,6 +115,7 @@ def take_event(port: AttachedPort, event: dict[str, Any], fds: list[int]) -> boo
     if what == "guest_busy":
         port.guest.is_busy = event.get("busy") is not False
     elif what == "guest_gone":
+        port.note_end_of_guest(port.config["carrier"])
         port.lose_guest()
     elif guest_state.fits(event.get("state"), fds):
         kept = Guest(fds, event["state"], port.guest.is_busy)

@@ -28,6 +28,7 @@ READ_S = 15.0
 APPLY_S = 300.0
 START_S = 30.0
 AGAIN_S = 0.05
+LOG_MODE = 0o600                   # it says who did what, and what guests did
 LATE = "vswitch-late"              # header of an answer that lacks a table (api.py)
 ROOT = Path(vswitch.__file__).parents[1]       # what has to be on the path for `vswitch` to be found
 Answer = dict[str, Any]
@@ -148,8 +149,9 @@ class Client:
             yield
 
     def _start(self) -> None:
-        with self._places.log.open("ab") as log:
-            began_at = log.tell()
+        with self._places.log.open("a+b") as log:
+            os.fchmod(log.fileno(), LOG_MODE)
+            began_at = log.seek(0, os.SEEK_END)
             daemon = subprocess.Popen(
                 [sys.executable, "-P", "-m", "vswitch.daemon.main", "--on-demand",
                  "--run-dir", os.fspath(self._places.run_dir)],

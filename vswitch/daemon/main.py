@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import uvicorn
 
+from dataplane.logs import BoundedHandler
 from vswitch import host
 from vswitch.daemon.api import make_app
 from vswitch.daemon.audit import PeerProtocol
@@ -33,6 +34,7 @@ from vswitch.run_dir import run_dir
 
 log = logging.getLogger("vswitchd")
 LOOK_S = 1.0
+LOG_MAX = 8 << 20                  # octets of our own log, which lies in memory where /run does
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--run-dir", type=Path, default=Path(run_dir()))
     parser.add_argument("--on-demand", action="store_true", help="end when nothing is up and nobody asks")
     options = parser.parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(handlers=[BoundedHandler(LOG_MAX)], level=logging.INFO,
+                        format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     places = Places(options.run_dir.absolute())
     # A descriptor of every port, here and in the data planes; a shell's limit is 1024.

@@ -264,8 +264,8 @@ class Plane:
             for source in (self._life.process, self._life.connection, *attached.listeners(self.ports.values())):
                 if source is not None:
                     news.register(source, select.POLLIN)
-            patience_ms = 1000 * attached.RETRY_S if attached.is_calling(self.ports.values()) else None
-        news.poll(patience_ms)
+            patience_s = attached.patience_s(self.ports.values())
+        news.poll(None if patience_s is None else 1000 * patience_s + 1)
         if not self._is_ended:
             with suppress(BlockingIOError):
                 os.eventfd_read(self._wake_fd)

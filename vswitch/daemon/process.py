@@ -75,7 +75,8 @@ class Process:
 def launch(config: dict[str, Any], door: Path, tables_fd: int) -> Process:
     """Start the data plane of a switch behind a fresh socket at `door`; its log is beside it."""
     door.parent.mkdir(mode=0o700, exist_ok=True)
-    with _listener(door) as listener, open(door.with_suffix(".log"), "ab") as log:
+    # Read as well: the data plane itself keeps its log from growing.
+    with _listener(door) as listener, open(door.with_suffix(".log"), "a+b") as log:
         command = [sys.executable, "-P", "-m", "dataplane.process", "--listen-fd", str(listener.fileno()),
                    "--tables-fd", str(tables_fd), "--config", json.dumps(config), "--alone-s", str(alone_s())]
         child = subprocess.Popen(
