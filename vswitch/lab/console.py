@@ -12,12 +12,13 @@ import fcntl
 import secrets
 import shlex
 import socket
-import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from vswitch.errors import LabError
+from vswitch.lab.attachment import attach
 
 CHUNK = 1536                           # octets of input in one request; the guest's tty buffers 4 KiB
 ANSWER_S = 30.0                        # an emulated guest on a busy host may take its time
@@ -79,10 +80,10 @@ class Console:
 class ConsoleJob:
     """A command in a QEMU guest."""
 
-    def __init__(self, console: Console, argv: list[str], stdin: bytes) -> None:
+    def __init__(self, console: Console, argv: list[str], stdin: bytes, name: str = "") -> None:
         self.stdout = self.stderr = b""
         self._console = console
-        self._name = secrets.token_hex(6)
+        self._name = name or secrets.token_hex(6)
         self._code: int | None = None
         # `exec` makes the command the leader of the job's session, so its exit code is the job's.
         self._send("script", b"exec " + shlex.join(argv).encode() + b"\n")
@@ -92,6 +93,10 @@ class ConsoleJob:
     def _send(self, word: str, octets: bytes) -> None:
         for start in range(0, len(octets), CHUNK):
             self._console.ask(word, self._name, base64.b64encode(octets[start : start + CHUNK]).decode())
+
+    def feed(self, octets: bytes) -> bool:
+        """Hand octets to the job's fifo, at most CHUNK of them; False as long as it has none."""
+        return self._console.ask("feed", self._name, base64.b64encode(octets).decode()) == ["ok"]
 
     def poll(self) -> int | None:
         while self._code is None:
@@ -121,23 +126,8 @@ class ConsoleMachine:
         return ConsoleJob(self._console, argv, stdin)
 
     def attach(self, argv: list[str]) -> int:
-        """Run a command and copy its output as it comes; a terminal's input stays here, a pipe's goes along first."""
-        job = self.start(argv, b"" if sys.stdin.isatty() else sys.stdin.buffer.read())
-        streams = (sys.stdout.buffer, sys.stderr.buffer)
-        shown = [0, 0]
-        try:
-            while True:
-                code = job.poll()
-                for index, octets in enumerate((job.stdout, job.stderr)):
-                    streams[index].write(octets[shown[index] :])
-                    streams[index].flush()
-                    shown[index] = len(octets)
-                if code is not None:
-                    return code
-                time.sleep(0.1)
-        except KeyboardInterrupt:
-            job.kill()
-            return 130
+        """Run a command on the caller's terminal, or with the caller's input as it comes."""
+        return attach(partial(ConsoleJob, self._console), CHUNK, argv)
 
     def answers(self) -> bool:
         """Whether the guest's agent is up."""

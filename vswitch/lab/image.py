@@ -26,6 +26,7 @@ from vswitch.lab.initramfs import Tree, add_directory, add_file, add_link, archi
 
 TEMPLATES = Path(__file__).parent / "templates"
 PROBE = Path(__file__).parent / "probe.py"
+TERMINAL = Path(__file__).parent / "terminal.py"
 PACKAGES = (
     "busybox-static", "dash",
     *("nftables", "libnftables1", "libnftnl11", "libmnl0", "libjansson4", "libgmp10", "libxtables12", "libedit2",
@@ -59,7 +60,7 @@ def image(flavour: str = "cloud") -> Image:
     if flavour not in KERNELS:
         raise LabError(f"a lab has no image `{flavour}`; `image:` is {' or '.join(KERNELS)}")
     kernel_deb, *debs = _packages(cache / "packages", KERNELS[flavour])
-    ours = [*sorted(TEMPLATES.iterdir()), PROBE, Path(__file__)]
+    ours = [*sorted(TEMPLATES.iterdir()), PROBE, TERMINAL, Path(__file__)]
     name = _hash([*(deb.name.encode() for deb in (kernel_deb, *debs)), *(path.read_bytes() for path in ours)])
     found = Image(cache / f"vmlinuz-{name}", cache / f"initramfs-{name}")
     if not (found.kernel.exists() and found.initramfs.exists()):
@@ -200,4 +201,5 @@ def _add_ours(tree: Tree) -> None:
     add_link(tree, "usr/bin/python3", "python3.11")
     add_file(tree, "init", (TEMPLATES / "init").read_bytes(), 0o755)
     add_file(tree, "sbin/agent", (TEMPLATES / "agent").read_bytes(), 0o755)
-    add_file(tree, "usr/lib/vswitch/probe.py", PROBE.read_bytes())
+    for script in (PROBE, TERMINAL):
+        add_file(tree, f"usr/lib/vswitch/{script.name}", script.read_bytes())
