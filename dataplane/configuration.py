@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from typing import Any
 
 from dataplane.mac import mac_number
@@ -67,15 +68,69 @@ def fixed_addresses(config: Config, shared: dict[str, int]) -> dict[tuple[int, i
     return {(mac, fid): kind for mac, kind in macs.items() for fid in fids}
 
 
-def refuse_taken(config: Config, others: list[Config], capacity: int, shared: dict[str, int]) -> None:
-    """Raise OSError if `config` takes what belongs to `others`: their part of the table, or a registered address."""
-    if sum(other["max_macs"] for other in others) + config["max_macs"] > capacity:
+class Claims:
+    """The configurations of all ports: who claims an address, how many ports a guest has, how much of the table is promised.
+
+    Kept while ports come and go, so that none that comes walks through all.
+    """
+
+    def __init__(self) -> None:
+        self._ports: dict[str, dict[str, Config]] = {}       # address -> who claims it, by name
+        self._nics: Counter[str] = Counter()                 # guest -> ports
+        self._configs: dict[str, Config] = {}
+        self._n_macs = 0
+
+    def add(self, config: Config) -> None:
+        """A port, or what it is from now on."""
+        if config["name"] in self._configs:
+            self.remove(config["name"])
+        self._configs[config["name"]] = config
+        self._n_macs += config["max_macs"]
+        self._nics[config["guest"]] += 1
+        for mac in addresses_of(config):
+            self._ports.setdefault(mac, {})[config["name"]] = config
+
+    def remove(self, name: str) -> None:
+        config = self._configs.pop(name)
+        self._n_macs -= config["max_macs"]
+        self._nics[config["guest"]] -= 1
+        if not self._nics[config["guest"]]:
+            del self._nics[config["guest"]]
+        for mac in addresses_of(config):
+            del self._ports[mac][name]
+            if not self._ports[mac]:
+                del self._ports[mac]
+
+    def n_macs_beside(self, name: str) -> int:
+        """What all ports but `name` are promised of the table."""
+        return self._n_macs - (self._configs[name]["max_macs"] if name in self._configs else 0)
+
+    def is_related(self, config: Config) -> bool:
+        """Whether a port that comes or goes changes what others are to each other."""
+        others = self._nics[config["guest"]] - (config["name"] in self._configs)
+        return bool(config["split_horizon"] or (config["guest"] and others))
+
+    def with_any_of(self, *configs: Config) -> list[Config]:
+        """Of the ports that claim an address that one of `configs` names, by index."""
+        found = {name: claim for config in configs for mac in addresses_of(config)
+                 for name, claim in self._ports.get(mac, {}).items()}
+        return sorted(found.values(), key=lambda config: int(config["index"]))
+
+
+def addresses_of(config: Config) -> set[str]:
+    """Every address that a port may claim, whatever for."""
+    return {mac.lower() for mac in (config["mac"], config["effective_mac"], *config["allowed_macs"]) if mac}
+
+
+def refuse_taken(config: Config, claims: Claims, capacity: int, shared: dict[str, int]) -> None:
+    """Raise OSError if `config` takes what belongs to other ports: their part of the table, or a registered address."""
+    if claims.n_macs_beside(config["name"]) + config["max_macs"] > capacity:
         raise OSError(errno.ENOSPC, f"max_macs of all ports is over the table's {capacity}", config["name"])
     if not config["mac"] or config["learning"] == "on":
         return
     fids = fids_of(config["vlan"], shared)
-    for other in others:
-        if other["mac"].lower() != config["mac"].lower() or other["learning"] == "on":
+    for other in claims.with_any_of(config):
+        if other["name"] == config["name"] or other["mac"].lower() != config["mac"].lower() or other["learning"] == "on":
             continue
         if fids & fids_of(other["vlan"], shared):
             raise FileExistsError(errno.EEXIST, f"address {config['mac']} is static on port {other['name']}", config["name"])

@@ -1,10 +1,14 @@
 """Who gets what is flooded; see flooding.pyx."""
 
 from dataplane.runner cimport Runner
-from dataplane.tables.flood_groups cimport FloodGroup
+
+
+cdef class Members:
+    cdef list seekers, others, promiscuous
+    cdef lists_of(self, object place)
 
 
 cdef class Flooding:
     cdef Runner runner
-    cdef dict members                # VID -> set of port names
-    cdef FloodGroup *build(self, list configs) except? NULL
+    cdef dict members                # VID -> Members
+    cdef dict places                 # port name -> (index, whether it is a seeker, whether promiscuous), as it was entered

@@ -24,7 +24,7 @@ from dataplane.sys.compiler cimport is_debug_build
 from dataplane.teaming cimport Teaming
 
 from dataplane.attached import driver_open, free_index
-from dataplane.configuration import config_changed, config_merged, differ, fixed_addresses, refuse_taken, vlans_of
+from dataplane.configuration import Claims, config_changed, config_merged, differ, fixed_addresses, refuse_taken, vlans_of
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
 from dataplane.team import is_in_team
@@ -44,11 +44,13 @@ cdef class Switch:
     cdef Flooding flooding
     cdef Teaming teaming
     cdef dict attached                   # name -> AttachedPort
+    cdef object claims                   # theirs
     cdef readonly dict config
 
     def __cinit__(self, config=None, tables_fd=None):
         self.config = SWITCH_DEFAULTS | (config or {})
         self.attached = {}
+        self.claims = Claims()
         self.runner = Runner()
         self.switch = self.runner.switch
         self.tables = SharedTables()
@@ -76,7 +78,7 @@ cdef class Switch:
             if config["name"] in self.attached:
                 raise FileExistsError(errno.EEXIST, "there is a port of this name", config["name"])
             config["index"] = free_index(config["index"], {port.config["index"] for port in self.attached.values()})
-            self._refuse(config, self.config["shared_learning"])
+            refuse_taken(config, self.claims, self.config["fdb_capacity"], self.config["shared_learning"])
             driver = driver_open(config, list(fds))
             fds = ()
             self._attach(config, driver)
@@ -94,13 +96,14 @@ cdef class Switch:
         driver.gate = WorkerGate(self.runner)
         self.runner.call(command_add, port.state)
         self.attached[config["name"]] = port
+        self.claims.add(config)
         if self.tables.resumed:
             self.runner.call(command_resume, port.state)
         try:
-            self._relate()
+            self._relate(config)
             self._fix(port)
             self._settle()
-            self._regroup(config["name"], set(), vlans_of(config["vlan"]))
+            self.flooding.regroup(config, set(), vlans_of(config["vlan"]))
             port.listen(self.switch.epoll_fd)
         except BaseException:
             self.port_remove(config["name"])
@@ -110,23 +113,20 @@ cdef class Switch:
         """Change a port while frames flow; everything but its name, index and driver."""
         cdef AttachedPort port = self._attached(config["name"])
         old, new = port.config, config_changed(port.config, config)
-        self._refuse(new, self.config["shared_learning"])
+        refuse_taken(new, self.claims, self.config["fdb_capacity"], self.config["shared_learning"])
         # The guest behind the port may be another one now: it has to say its address anew.
         forgets = differ(old, new, "learning", "mac", "vlan") or (
             old["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
         readdresses = differ(old, new, "allowed_macs", "effective_mac", "mac_changes")
         port.change(self.runner, new, forgets=forgets, starts_anew=forgets, readdresses=readdresses)
         if differ(old, new, "vlan", "learning", "role", "promiscuous_mode"):
-            self._regroup(new["name"], vlans_of(old["vlan"]), vlans_of(new["vlan"]))
+            self.flooding.regroup(new, vlans_of(old["vlan"]), vlans_of(new["vlan"]))
+        self.claims.add(new)
         if differ(old, new, "guest", "split_horizon"):
             self._relate()
         if forgets or readdresses:
-            self._fix_all()
+            self._fix_claimed([old, new])
         self._settle()
-
-    cdef _refuse(self, dict config, dict shared):
-        others = [port.config for name, port in self.attached.items() if name != config["name"]]
-        refuse_taken(config, others, self.config["fdb_capacity"], shared)
 
     def port_reopen(self, name, fds):
         """Give a port another device of the same kind; it keeps its index, settings, counters and addresses.  Owns `fds`."""
@@ -140,13 +140,14 @@ cdef class Switch:
 
     def port_remove(self, name):
         cdef AttachedPort port = self._attached(name)
-        self._regroup(name, vlans_of(port.config["vlan"]), set())
+        self.flooding.regroup(port.config, vlans_of(port.config["vlan"]), set())
         port.unlisten(self.switch.epoll_fd)
         del self.attached[name]
-        self._relate()
+        self.claims.remove(name)
+        self._relate(port.config)
         self._settle()               # before the port goes: others may learn for it
         self.runner.call(command_remove, port.state)
-        self._fix_all()
+        self._fix_claimed([port.config])
         memset(port.state.counters, 0, sizeof(PortCounters))
         port.driver.close()
 
@@ -173,10 +174,10 @@ cdef class Switch:
     cdef list _by_index(self):
         return sorted(self.attached.values(), key=lambda port: port.config["index"])
 
-    cdef _regroup(self, name, old, new):
-        self.flooding.regroup(name, old, new, {other: port.config for other, port in self.attached.items()})
-
-    cdef _relate(self):
+    cdef _relate(self, dict config=None):
+        """`config` is a port that comes or goes: most are nothing to others."""
+        if config is not None and not self.config["mirrors"] and not self.claims.is_related(config):
+            return
         relate(self.runner, [port.config for port in self.attached.values()], self.config["mirrors"])
 
     def settle(self):
@@ -184,16 +185,16 @@ cdef class Switch:
         self._settle()
 
     cdef _settle(self):
-        self.teaming.settle(self.config["teaming"], self._by_index())
+        self.teaming.settle(self.config["teaming"], self.attached)
 
     cdef _fix(self, AttachedPort port):
         """Enter the addresses that are the port's before its first frame."""
         fdb_fix(self.runner, port.state.index, fixed_addresses(port.config, self.config["shared_learning"]))
 
-    cdef _fix_all(self):
-        """After an address has become free: enter it for the first port that has a claim to it."""
-        for port in self._by_index():
-            self._fix(port)
+    cdef _fix_claimed(self, list configs):
+        """After addresses of `configs` have become free: enter each for the first port that has a claim to it."""
+        for config in self.claims.with_any_of(*configs):
+            self._fix(self.attached[config["name"]])
 
     # The table.
 
@@ -226,7 +227,7 @@ cdef class Switch:
         old, new = self.config, self.config | config
         check_mirrors(new["mirrors"])
         for port in self.attached.values():
-            self._refuse(port.config, new["shared_learning"])
+            refuse_taken(port.config, self.claims, self.config["fdb_capacity"], new["shared_learning"])
         self._set_spin(new["spin_us"])
         self.config = new
         self.runner.call(command_ageing, &ageing_s)

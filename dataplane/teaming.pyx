@@ -29,14 +29,15 @@ cdef class Teaming:
         self.announced = {}
         self.homes = set()
 
-    cdef settle(self, object teaming, list attached):
+    cdef settle(self, object teaming, dict ports):
         """Work out who uses which uplink and, with `notify_switches`, say the addresses of ports that come to use one.
 
-        `teaming` is the switch's word of that name, or None; `attached` are all its ports by index.
+        `teaming` is the switch's word of that name, or None; `ports` are all its ports.
         """
         cdef AttachedPort port
         if teaming is None and not self.announced and not self.homes:
             return
+        attached = sorted(ports.values(), key=lambda port: port.config["index"])
         names = set(members_of(teaming)) if teaming else set()
         members = {port.config["name"]: port for port in attached if port.config["name"] in names}
         self._apply(teaming, members, attached)

@@ -7,7 +7,8 @@ what to do is the plan's.
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from vswitch.errors import PartlyAppliedError, VswitchError, WaitingError
 from vswitch.plan import Observed, Step, plan, plan_down, undo
@@ -16,6 +17,7 @@ from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
 log = logging.getLogger("vswitchd")
+TOGETHER_MAX = 128                 # steps of one go: between two of them progress is told
 
 
 class Machine(Protocol):
@@ -25,16 +27,27 @@ class Machine(Protocol):
     def perform(self, step: Step) -> None: ...
 
 
+@runtime_checkable
+class BatchMachine(Protocol):
+    """One that can do several steps in one go, where the kernel makes each of them wait."""
+
+    def perform_some(self, steps: Sequence[Step]) -> int:
+        """Do the first of `steps`, and what may go with it; how many from the first on.  What fails has done nothing."""
+
+
+Told = Callable[[int, int], None]      # how many steps are done, of how many
+
+
 def preview(text: str, file: str, wish: Wish, machine: Machine) -> list[Step]:
     """The steps that `up` would take now."""
     topology = loads(text, file)                                     # read and validate: raises with every mistake
     return plan(topology, machine.observe(topology.name, wish.namespace), wish)
 
 
-def up(text: str, file: str, wish: Wish, machine: Machine) -> list[Step]:
+def up(text: str, file: str, wish: Wish, machine: Machine, told: Told = lambda done, n: None) -> list[Step]:
     """Make the topology in `text` so; the steps that were taken.  What fails half way is taken back."""
     steps = preview(text, file, wish, machine)
-    apply(steps, machine)
+    apply(steps, machine, told)
     left = preview(text, file, wish, machine)
     unfinished = [step for step in left if not isinstance(step, Await)]
     if unfinished:
@@ -46,21 +59,24 @@ def up(text: str, file: str, wish: Wish, machine: Machine) -> list[Step]:
     return steps
 
 
-def down(name: str, wish: Wish, machine: Machine) -> list[Step]:
+def down(name: str, wish: Wish, machine: Machine, told: Told = lambda done, n: None) -> list[Step]:
     """Remove what was made for the topology `name`; the steps that were taken."""
     steps = plan_down(name, machine.observe(name, wish.namespace), wish)
-    apply(steps, machine)
+    apply(steps, machine, told)
     return steps
 
 
-def apply(steps: list[Step], machine: Machine) -> None:
+def apply(steps: list[Step], machine: Machine, told: Told = lambda done, n: None) -> None:
     """Perform the steps in order; on failure undo those done, newest first, and go on undoing if an undo fails too."""
-    for done, step in enumerate(steps):
+    done = 0
+    while done < len(steps):
+        told(done, len(steps))
         try:
-            machine.perform(step)
+            done += _perform(machine, steps[done:done + TOGETHER_MAX])
         except Exception as error:
             lost = []
-            for earlier in reversed(steps[:done]):
+            for left, earlier in reversed(list(enumerate(steps[:done]))):
+                told(left, len(steps))
                 try:
                     machine.perform(undo(earlier))
                 except Exception as second:          # whatever it is, the others are undone too
@@ -70,3 +86,10 @@ def apply(steps: list[Step], machine: Machine) -> None:
             if lost:
                 raise PartlyAppliedError("\n  ".join([f"{error}", *lost])) from error
             raise
+
+
+def _perform(machine: Machine, steps: list[Step]) -> int:
+    if isinstance(machine, BatchMachine):
+        return machine.perform_some(steps)
+    machine.perform(steps[0])
+    return 1

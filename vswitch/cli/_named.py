@@ -14,6 +14,7 @@ from typing import Any
 
 import rich_click as click
 
+from vswitch.cli import _progress
 from vswitch.cli._run_dir import run_dir
 from vswitch.daemon.client import Client
 from vswitch.errors import DaemonError, UsageError
@@ -34,7 +35,9 @@ of_topology_option: Callable[[Any], Any] = click.option(
 
 
 def client() -> Client:
-    return Client(run_dir())
+    daemon = Client(run_dir())
+    daemon.on_progress = _progress.shown
+    return daemon
 
 
 def is_file(word: str) -> bool:

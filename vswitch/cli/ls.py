@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import rich_click as click
 
 from vswitch.cli._named import client
 from vswitch.cli._output import output_option, print_json, print_table
 from vswitch.errors import NotRunningError
+
+FEW = 8                            # that are named one by one; more are counted
 
 
 @click.command("ls", short_help="List what is up, and what is foreign.")
@@ -24,8 +28,7 @@ def command(output: str) -> None:
         click.echo("nothing is up")
     else:
         print_table("", ["topology", "state", "lab", "switches", "guests", "ports up", "file"], [
-            [row["name"], row["state"], row["lab"], ", ".join(row["switches"]),
-             ", ".join(guest if state == "up" else f"{guest} ({state})" for guest, state in row["guests"].items()),
+            [row["name"], row["state"], row["lab"], _few(row["switches"], "switches"), _guests(row["guests"]),
              f"{row['ports_up']}/{row['ports']}", row["file"]]
             for row in topologies], folding=("switches", "guests", "file"))
     for row in topologies:
@@ -35,3 +38,15 @@ def command(output: str) -> None:
         click.echo()
         print_table("", ["foreign", "namespace", "kind", "why it is shown"], [
             [row["interface"], row["namespace"] or None, row["kind"], row["why"]] for row in foreign])
+
+
+def _guests(states: dict[str, str]) -> str:
+    """`web, db (no-carrier)`, or of many how many are in which state: `500 guests: 480 up, 20 no-carrier`."""
+    if len(states) <= FEW:
+        return ", ".join(guest if state == "up" else f"{guest} ({state})" for guest, state in states.items())
+    counts = ", ".join(f"{n} {state}" for state, n in Counter(states.values()).most_common())
+    return f"{len(states)} guests: {counts}"
+
+
+def _few(names: list[str], what: str) -> str:
+    return ", ".join(names) if len(names) <= FEW else f"{len(names)} {what}"

@@ -11,7 +11,7 @@ from vswitch.cli._named import client, find_file, topology_argument
 from vswitch.cli._output import output_option, print_json, print_table
 from vswitch.cli._run_dir import run_dir
 from vswitch.lab import Lab
-from vswitch.topology import load
+from vswitch.topology import loads, text_of
 from vswitch.topology.model import LabMode
 
 
@@ -24,11 +24,12 @@ from vswitch.topology.model import LabMode
 def command(topology: str | None, lab: LabMode | None, force: bool, take_over: bool, output: str) -> None:
     """Compare FILE with what runs and show the steps that `up` would take."""
     path = find_file(topology)
-    declared = load(path)
+    text = text_of(path)
+    declared = loads(text, path, Path(path).parent)
     namespace = Lab(declared, lab, run_dir()).namespace if lab else ""
     daemon = client()
     daemon.ensure_daemon()
-    steps = daemon.plan(Path(path).read_text(), str(Path(path).absolute()), namespace, lab, force, asker(),
+    steps = daemon.plan(text, str(Path(path).absolute()), namespace, lab, force, asker(),
                         take_over)
     if output == "json":
         print_json(steps)

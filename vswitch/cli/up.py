@@ -14,7 +14,7 @@ from vswitch.cli._run_dir import run_dir
 from vswitch.daemon.client import Client
 from vswitch.errors import UsageError, VswitchError
 from vswitch.lab import Lab, labs
-from vswitch.topology import Topology, load
+from vswitch.topology import Topology, loads, text_of
 from vswitch.topology.advice import advice
 from vswitch.topology.model import LabMode
 
@@ -34,10 +34,10 @@ def command(topology: str | None, lab: LabMode | None, force: bool, take_over: b
     What is up already stays as it is; a failure half way is undone.  Starts vswitchd when none runs.
     """
     path = find_file(topology)
-    declared = load(path)              # mistakes are found here, before anything is asked or changed
+    text = text_of(path)
+    declared = loads(text, path, Path(path).parent)          # mistakes are found here, before anything is asked or changed
     for sentence in advice(declared):
         say(f"note: {sentence}")
-    text = Path(path).read_text()
     daemon = client()
     daemon.ensure_daemon()
     if lab is not None and (take_over or confirm_s):

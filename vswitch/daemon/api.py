@@ -1,7 +1,7 @@
 """The API: JSON over HTTP on a UNIX socket that only root and the group `vswitch` may open.
 
     POST /up /plan /down /attach /confirm /rollback
-    GET /topologies /text /foreign /ports /fdb /drops /events /switches /version /metrics
+    GET /topologies /text /foreign /ports /fdb /drops /events /switches /progress /version /metrics
 
 An error is {"error": CLASS, "message": TEXT} with the class's name from `vswitch.errors`, so that the client raises the
 same one.
@@ -13,6 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
@@ -25,6 +26,9 @@ from starlette.exceptions import HTTPException
 from vswitch import __version__
 from vswitch.daemon import metrics, views
 from vswitch.daemon.audit import Audit, command, name_in, who
+from vswitch.daemon.body_limit import BodyLimit
+from vswitch.daemon.changes import Changes
+from vswitch.daemon.control import Done
 from vswitch.daemon.daemon import Daemon
 from vswitch.errors import DaemonError, RefusedError, TopologyError, UsageError, VswitchError
 from vswitch.plan import Step, as_json
@@ -122,46 +126,51 @@ def make_app(daemon: Daemon) -> FastAPI:
             except Exception as error:             # a mistake of ours; vswitchd goes on
                 return await run_in_threadpool(_answer_error, request, error)      # its traceback reads files
 
+    app.add_middleware(BodyLimit)                  # the last one is the first to see a request
     return app
 
 
-# Plain functions, not coroutines: each runs in a thread, so a long `up` holds up no read.
-
 def _add_changes(app: FastAPI, daemon: Daemon) -> None:
-    audit = Audit(daemon.journal)
+    control, audit, changes = daemon.control, Audit(daemon.journal), Changes()
+
+    async def done(work: Callable[[], Done]) -> Response:
+        # The answer is written in the change's thread too: that of a large topology takes a while.
+        return await changes.run(lambda: JSONResponse(_done(*work())))
 
     @app.post("/up")
-    def up(request: Request, asked: AskedToDo) -> dict[str, Any]:
+    async def up(request: Request, asked: AskedToDo) -> Response:
         words = command("up", asked.file, lab=asked.lab, force=asked.force, take_over=asked.take_over, confirm=asked.confirm_s)
-        return _done(*audit(who(request), words, name_in(asked.text), "changed", lambda: daemon.control.up(
+        return await done(lambda: audit(who(request), words, name_in(asked.text), "changed", lambda: control.up(
             asked.text, asked.file, asked.wish, asked.confirm_s)))
 
     @app.post("/plan")
-    def plan(asked: Asked) -> dict[str, Any]:
-        return _done(*daemon.control.plan(asked.text, asked.file, asked.wish))
+    async def plan(asked: Asked) -> Response:
+        return await done(lambda: control.plan(asked.text, asked.file, asked.wish))
 
     @app.post("/down")
-    def down(request: Request, farewell: Farewell) -> dict[str, Any]:
+    async def down(request: Request, farewell: Farewell) -> Response:
         words = command(f"down {farewell.name}", force=farewell.force)
-        return _done(*audit(who(request), words, farewell.name, "changed", lambda: daemon.control.down(
+        return await done(lambda: audit(who(request), words, farewell.name, "changed", lambda: control.down(
             farewell.name, farewell.force)))
 
     @app.post("/confirm")
-    def confirm(request: Request, named: Named) -> dict[str, Any]:
-        return _done(*audit(who(request), f"confirm {named.name}", named.name, "confirmed",
-                            lambda: daemon.control.confirm(named.name)))
+    async def confirm(request: Request, named: Named) -> Response:
+        return await done(lambda: audit(who(request), f"confirm {named.name}", named.name, "confirmed",
+                                        lambda: control.confirm(named.name)))
 
     @app.post("/rollback")
-    def rollback(request: Request, named: Named) -> dict[str, Any]:
-        return _done(*audit(who(request), f"rollback {named.name}", named.name, "rolled_back",
-                            lambda: daemon.control.rollback(named.name)))
+    async def rollback(request: Request, named: Named) -> Response:
+        return await done(lambda: audit(who(request), f"rollback {named.name}", named.name, "rolled_back",
+                                        lambda: control.rollback(named.name)))
 
     @app.post("/attach")
-    def attach(request: Request, attachment: Attachment) -> dict[str, Any]:
+    async def attach(request: Request, attachment: Attachment) -> Response:
         words = f"attach {attachment.port} {attachment.tap}"
-        return _done(*audit(who(request), words, attachment.topology, "changed", lambda: daemon.control.attach(
+        return await done(lambda: audit(who(request), words, attachment.topology, "changed", lambda: control.attach(
             attachment.topology, attachment.port, attachment.tap)))
 
+
+# Plain functions, not coroutines: each runs in a thread of the web server's.
 
 def _add_reads(app: FastAPI, daemon: Daemon) -> None:
     planes = daemon.supervisor.planes
@@ -201,6 +210,10 @@ def _add_reads(app: FastAPI, daemon: Daemon) -> None:
     @app.get("/foreign")
     def foreign() -> list[views.Row]:
         return daemon.foreign()
+
+    @app.get("/progress")
+    def progress() -> dict[str, Any]:
+        return asdict(daemon.control.progress)
 
     @app.get("/version")
     def version() -> dict[str, Any]:

@@ -58,9 +58,13 @@ class AttachedPort:
         self.rests_until_s = monotonic() + min(REST_MAX_S, REST_MIN_S * 2 ** min(n, 10)) if n > 0 else 0.0
 
     def close(self) -> None:
-        close_fds(self.fds)
-        self.fds = []
+        close_fds(self.hand_over())
+
+    def hand_over(self) -> list[int]:
+        """The port's own descriptors, which are the caller's to close from here on; the guest is let go of."""
+        fds, self.fds = self.fds, []
         self.lose_guest()
+        return fds
 
     def lose_guest(self) -> None:
         if self.guest is not None:
@@ -71,18 +75,6 @@ class AttachedPort:
 def listeners(ports: Iterable[AttachedPort]) -> list[int]:
     """The sockets at which guests may knock."""
     return [port.fds[0] for port in ports if port.is_waiting and port.fds]
-
-
-def patience_s(ports: Iterable[AttachedPort]) -> float | None:
-    """When to look again without any news: some port looks for a QEMU that listens, or has rested; None: never."""
-    ports = [port for port in ports if port.config["driver"] == "vhost_user" and port.guest is None]
-    rests = [port.rests_until_s - monotonic() for port in ports if not port.is_waiting]
-    return min([*(max(0.0, rest) for rest in rests), *([RETRY_S] if is_calling(ports) else [])], default=None)
-
-
-def is_calling(ports: Iterable[AttachedPort]) -> bool:
-    """Whether some port looks for a QEMU that listens."""
-    return any(port.is_waiting and not port.fds for port in ports)
 
 
 def hang_up(listener: int) -> None:

@@ -110,8 +110,8 @@ class Carriers:
         if {interface, ""} & {*self._awaited(topology)}:
             self._on_return(topology)
             return
-        ports = [port for plane in self._supervisor.planes(topology) for port in list(plane.ports.values())]
-        if any(port.config["role"] == "uplink" and any(map(is_unbound, port.fds)) for port in ports):
+        uplinks = [port for plane in self._supervisor.planes(topology) for port in plane.uplinks()]
+        if any(is_unbound(fd) for port in uplinks for fd in port.fds):
             self._on_return(topology)
 
 

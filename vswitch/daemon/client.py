@@ -21,11 +21,11 @@ import httpx
 
 import vswitch
 from vswitch import errors
+from vswitch.daemon.patience import OnProgress, wait_for
 from vswitch.daemon.places import Places
 from vswitch.errors import DaemonError, NotRunningError, TopologyError, VswitchError
 
 READ_S = 15.0
-APPLY_S = 300.0
 START_S = 30.0
 AGAIN_S = 0.05
 LOG_MODE = 0o600                   # it says who did what, and what guests did
@@ -40,6 +40,7 @@ class Client:
         self._places = Places(Path(run_dir).absolute())
         # A connection for each request: one that is kept may be a vswitchd's that has gone since.
         transport = httpx.HTTPTransport(uds=os.fspath(self._places.socket), limits=httpx.Limits(max_keepalive_connections=0))
+        self.on_progress: OnProgress = lambda progress: None
         self._http = httpx.Client(transport=transport, base_url="http://vswitchd", timeout=READ_S)
 
     # Changes.
@@ -171,10 +172,20 @@ class Client:
     # One question.
 
     def _change(self, word: str, **body: Any) -> Answer:
+        """Waits for as long as vswitchd gets on with this change, or with those before it."""
         # Not httpx's own JSON: a file's name may be any octets, and is escaped here.
         content, headers = json.dumps(body), {"content-type": "application/json"}
-        answer: Answer = self._ask("POST", word, content=content, headers=headers, timeout=APPLY_S).json()
+        answer: Answer = wait_for(
+            lambda: self._ask("POST", word, content=content, headers=headers, timeout=None).json(), self._progress,
+            self.on_progress, f"`{word}`; see {self._places.log}")
         return answer
+
+    def _progress(self) -> Answer | None:
+        try:
+            progress: Answer = self._ask("GET", "progress").json()
+        except VswitchError:           # it is too busy, or of a version that does not say
+            return None
+        return progress
 
     def _rows(self, word: str, topology: str | None) -> Rows:
         rows: Rows = self._ask("GET", word, params={"topology": topology} if topology else None).json()

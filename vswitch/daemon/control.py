@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 from vswitch import reconcile
 from vswitch.daemon.deadlines import Deadlines, now_s
@@ -48,6 +48,16 @@ Follow = Callable[[str, Record | None], None]
 Done = tuple[str, list[Step]]      # the topology's name, and the steps
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the change is that is being done; who waits behind it sees it move too."""
+
+    topology: str = ""
+    done: int = 0
+    of: int = 0                        # steps
+    moves: int = 0                     # goes up with whatever is done
+
+
 class Control:
     """`machine` observes and performs; see `vswitch.reconcile.Machine`.  `follow` hears what is up now under a name."""
 
@@ -62,10 +72,17 @@ class Control:
         self._rolled_back: set[str] = set()
         # topology -> names of interfaces that it waits for; "" is one that is found by its address.  Read by any thread.
         self.awaited: dict[str, frozenset[str]] = {}
+        self.progress = Progress()
 
     def close(self) -> None:
         """Windows stay open; the next vswitchd reads them from the records."""
         self._deadlines.close()
+
+    def _told(self, name: str) -> reconcile.Told:
+        """Hears how far the change of the topology `name` is."""
+        def told(done: int, n: int) -> None:
+            self.progress = Progress(name, done, n, self.progress.moves + 1)
+        return told
 
     def records(self) -> list[Record]:
         return load_records(self._places)
@@ -153,7 +170,7 @@ class Control:
             record = look_up(self._places, _checked(name))
             wish = Wish(record.namespace) if isinstance(record, Unreadable) else record.wish if record else Wish()
             wish = replace(wish, force=force)
-            steps = reconcile.down(name, wish, self._machine)
+            steps = reconcile.down(name, wish, self._machine, self._told(name))
             forget_record(self._places, name)
             self._deadlines.clear(name)
             self._follow(name, None)
@@ -218,13 +235,14 @@ class Control:
         """To the record before, or to nothing; guests that came in between do not hold it up."""
         self._deadlines.clear(record.topology)
         if record.before is None:
-            steps = reconcile.down(record.topology, replace(record.wish, force=True), self._machine)
+            steps = reconcile.down(record.topology, replace(record.wish, force=True), self._machine,
+                                   self._told(record.topology))
             forget_record(self._places, record.topology)
             self._follow(record.topology, None)
         else:
             before = Record(**record.before)
             wish = replace(before.wish, force=True)
-            steps = reconcile.up(before.text, before.file, wish, self._machine)
+            steps = reconcile.up(before.text, before.file, wish, self._machine, self._told(record.topology))
             save_record(self._places, before)
             self._follow(record.topology, before)
         self._rolled_back.add(record.topology)
@@ -236,7 +254,7 @@ class Control:
         save_record(self._places, record)
         self.awaited.pop(record.topology, None)
         try:
-            steps = reconcile.up(record.text, record.file, record.wish, self._machine)
+            steps = reconcile.up(record.text, record.file, record.wish, self._machine, self._told(record.topology))
         except WaitingError as error:
             self._await(record, error.names)
             raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from vswitch.plan import Interface, Step
 from vswitch.plan.switch_steps import PortAdd, PortReopen
@@ -21,3 +21,8 @@ class Host(Protocol):
     def open_port(self, step: PortAdd | PortReopen) -> list[int]: ...
     def carrier(self, interface: str, namespace: str) -> bool: ...
     def watch_links(self, namespace: str, told: Callable[[str, bool], None]) -> Watch: ...
+
+
+@runtime_checkable
+class BatchHost(Protocol):
+    def perform_some(self, steps: Sequence[Step]) -> int: ...

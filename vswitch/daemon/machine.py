@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vswitch.daemon.carriers import Carriers
-from vswitch.daemon.host import Host
+from vswitch.daemon.host import BatchHost, Host
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.plan import Observed, Step
+from vswitch.plan.interface_steps import TapDelete
 from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 
 
@@ -18,6 +21,15 @@ class HostMachine:
     def observe(self, topology: str, namespace: str) -> Observed:
         return Observed(dict(self._host.observe(namespace)), self._supervisor.running(topology), namespace,
                         self._host.has_user, self._host.has_group)
+
+    def perform_some(self, steps: Sequence[Step]) -> int:
+        """The first of `steps`, and ports or TAPs that go with it: the kernel lets each one alone wait for all its readers."""
+        if isinstance(steps[0], PortRemove):
+            return self._supervisor.remove_some(steps)
+        if isinstance(steps[0], TapDelete) and isinstance(self._host, BatchHost):
+            return self._host.perform_some(steps)
+        self.perform(steps[0])
+        return 1
 
     def perform(self, step: Step) -> None:
         match step:

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,11 @@ from dataplane.messages import close_fds
 from vswitch.daemon import attached, notes, said
 from vswitch.daemon.asker import Asker
 from vswitch.daemon.attached import AttachedPort
+from vswitch.daemon.closing import close_all
 from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
 from vswitch.daemon.events import Events
 from vswitch.daemon.life import PAUSE_S, Life
+from vswitch.daemon.port_index import PortIndex
 from vswitch.daemon.process import PATIENCE_S, Process, is_readable
 from vswitch.daemon.tables import Tables
 from vswitch.errors import DataplaneError
@@ -38,6 +38,8 @@ class Plane:
         self.config = config
         self.tables = tables
         self.ports: dict[str, AttachedPort] = {}
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._index = PortIndex(self._wake_fd)
         self.n_restarts = 0
         self.events = Events(self.name)
         self.strangers: list[str] = []               # ports of an adopted one that we know nothing of
@@ -46,7 +48,6 @@ class Plane:
         self._lock = threading.RLock()
         self._life = Life(self.name, door, self._on_event)
         self._is_ended = False
-        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
 
     @property
@@ -81,6 +82,8 @@ class Plane:
     def adopt(self, process: Process, connection: Connection, ports: dict[str, AttachedPort]) -> None:
         """Go on with a process that another vswitchd started."""
         self.ports = ports
+        for name, port in ports.items():
+            self._index.add(name, port)
         self._life.adopt(process, connection)
         self._watcher.start()
 
@@ -106,8 +109,8 @@ class Plane:
             self._watcher.join()
         with self._lock:
             self._life.disconnect()                  # its last words are about ports
-            for port in self.ports.values():
-                port.close()
+            self._index.close()
+            close_all([fd for port in self.ports.values() for fd in port.hand_over()])
             self.ports = {}
             self._life.close()
             self.said_ports.end(said.Ports(error="it has ended"))
@@ -147,7 +150,7 @@ class Plane:
                 port.close()
                 raise
             self.ports[config["name"]] = port
-            os.eventfd_write(self._wake_fd, 1)       # a guest may come
+            self._index.add(config["name"], port)
 
     def _send_strangers_away(self) -> None:
         """They may have the name or the index of a port that comes."""
@@ -171,19 +174,27 @@ class Plane:
             self.ports[name].close()
             self.ports[name].fds = fds
 
-    def port_remove(self, name: str) -> None:
+    def port_remove(self, name: str) -> list[int]:
+        """The port's descriptors, which are the caller's to close: the last close of a packet socket waits for the kernel."""
         with self._lock:
             self.ask("port_remove", {"port": name})
-            self.ports.pop(name).close()
+            port = self.ports.pop(name)
+            self._index.remove(name, port)
+            return port.hand_over()
 
     def set_carrier(self, interface: str, has_carrier: bool) -> None:
         """Tell the ports behind an interface whether somebody is at its other end."""
+        if not self._index.behind(interface):        # another's: what we wait for is none of its business
+            return
         with self._lock:
-            for name, port in self.ports.items():
-                config = port.config
-                if (config["interface"], config["driver"]) == (interface, "packet") and config["carrier"] != has_carrier:
+            for name in self._index.behind(interface):
+                config = self.ports[name].config
+                if config["carrier"] != has_carrier:
                     self.port_set(name, {"carrier": has_carrier})
                     self.events.note(*notes.carrier(config, has_carrier))
+
+    def uplinks(self) -> list[AttachedPort]:
+        return self._index.uplinks()
 
     # Succession.
 
@@ -225,6 +236,7 @@ class Plane:
         if attached.is_busy(port):
             log.warning("%s: the guest of port %s waits for an answer of the dead; it has to connect anew", self.name, name)
             port.lose_guest()
+            self._index.note(name, port)
         if port.guest is not None:
             self._life.ask("guest_plug", {"port": name, "state": port.guest.state}, port.guest.fds)
         elif port.config["driver"] == "vhost_user" and port.config["carrier"]:
@@ -235,7 +247,9 @@ class Plane:
     def _watch(self) -> None:
         """Wait for death and for events, until this data plane is ended or released."""
         while not self._is_ended:
-            self._wait_for_news()
+            with self._lock:
+                sources = self._life.process, self._life.connection
+            self._index.wait(*sources)
             try:
                 with self._lock:
                     if self._is_ended:
@@ -257,31 +271,21 @@ class Plane:
             except DataplaneError as error:
                 log.error("%s", error)
 
-    def _wait_for_news(self) -> None:
-        news = select.poll()
-        news.register(self._wake_fd, select.POLLIN)
-        with self._lock:
-            for source in (self._life.process, self._life.connection, *attached.listeners(self.ports.values())):
-                if source is not None:
-                    news.register(source, select.POLLIN)
-            patience_s = attached.patience_s(self.ports.values())
-        news.poll(None if patience_s is None else 1000 * patience_s + 1)
-        if not self._is_ended:
-            with suppress(BlockingIOError):
-                os.eventfd_read(self._wake_fd)
-
     def _greet(self) -> None:
         """Take in the guests that have come."""
-        for name, port in self.ports.items():
+        for name in self._index.knocking():
+            port = self.ports[name]
             guest = attached.arrive(port) if port.is_waiting else None
             if guest is None:
                 continue
             port.guest = guest
+            self._index.note(name, port)
             try:
                 self.ask("guest_plug", {"port": name, "state": None}, guest.fds)
             except DataplaneError as error:
                 self.events.note("guest_refused", f"{name}: the guest that connects is sent away: {error}", name)
                 port.lose_guest()
+                self._index.note(name, port)
 
     def _on_event(self, event: dict[str, Any], fds: list[int]) -> None:
         port = self.ports.get(str(event.get("port")))
@@ -289,8 +293,7 @@ class Plane:
         if port is not None and attached.take_event(port, event, fds):
             for note in notes.of_guest(port.config, event, has_guest):
                 self.events.note(*note)
-            if port.is_waiting:
-                os.eventfd_write(self._wake_fd, 1)
+            self._index.note(port.config["name"], port)
             return
         close_fds(fds)
         self.events.take(event, {name: port.config for name, port in self.ports.items()})

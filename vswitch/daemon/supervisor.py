@@ -5,13 +5,15 @@ Threads: `perform` is called by one apply at a time; reads may come at any time 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from vswitch.daemon.adopt import adopt
+from vswitch.daemon.closing import close_all
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
@@ -99,12 +101,33 @@ class Supervisor:
             case PortSet():
                 self._plane(step.topology, step.switch).port_set(step.port, step.config)
             case PortRemove():
-                self._plane(step.topology, step.switch).port_remove(step.port)
-                where = step.config.get("socket")
-                if where and where["listen"] == "switch":
-                    vhost_sockets.remove(where["path"])
+                close_all(self._remove(step))
             case _:
                 raise DataplaneError(f"no data plane can do this: {step}")
+
+    def remove_some(self, steps: Sequence[Step]) -> int:
+        """Remove the ports of the leading PortRemove among `steps`; how many.  Their descriptors are closed side by side."""
+        fds: list[int] = []
+        done = 0
+        try:
+            for step in itertools.takewhile(lambda step: isinstance(step, PortRemove), steps):
+                assert isinstance(step, PortRemove)
+                fds += self._remove(step)
+                done += 1
+        except Exception:
+            if not done:
+                raise                  # else it is raised when its turn comes again
+        finally:
+            close_all(fds)
+        return done
+
+    def _remove(self, step: PortRemove) -> list[int]:
+        """Remove a port; its descriptors, to be closed."""
+        fds = self._plane(step.topology, step.switch).port_remove(step.port)
+        where = step.config.get("socket")
+        if where and where["listen"] == "switch":
+            vhost_sockets.remove(where["path"])
+        return fds
 
     def _start(self, step: SwitchStart) -> None:
         if (step.topology, step.switch) in self._planes:

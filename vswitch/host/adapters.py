@@ -24,7 +24,7 @@ SIOCGIWNAME = 0x8B01
 def take(name: str, mark: str, mtu: int) -> None:
     """Mark an interface as ours, with what it was like, and make it fit: MTU at least `mtu`, no LRO, a TAP that says
     when it is full."""
-    link = _find(name)
+    link = netlink.link(name)
     before = (f"mtu={link.mtu},up={int(link.up)},no_ipv6={int(shield.ipv6_is_disabled(name))},lro={int(_has_lro(name))},"
               f"alias={link.alias}")
     netlink.set_link(name, ifalias=f"{mark}:{before}"[:255])
@@ -41,7 +41,7 @@ def take(name: str, mark: str, mtu: int) -> None:
 
 def release(name: str) -> None:
     """Make an interface what it was before it was taken."""
-    link = _find(name)
+    link = netlink.link(name)
     text = link.alias.split(":", 3)[3]
     rest, _, alias = text.partition(",alias=")
     before = dict(part.split("=") for part in rest.split(","))
@@ -70,13 +70,6 @@ def is_wireless(name: str) -> bool:
         except OSError:
             return False
         return True
-
-
-def _find(name: str) -> netlink.Link:
-    for link in netlink.links():
-        if link.name == name:
-            return link
-    raise HostError(f"there is no interface {name}")
 
 
 def _flags(name: str, command: int, value: int = 0) -> int:

@@ -13,7 +13,9 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 PIDFD_GETFD = 438                  # system call, the same number on every architecture
@@ -23,16 +25,23 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def holder(name: str) -> str:
     """Who has the TAP `name` of this namespace open, in words: `qemu-system-x86 (pid 4711)`; "" when nobody that we may see."""
-    for process, fd in _holders(name):
-        with contextlib.suppress(OSError):
-            os.close(fd)
-            return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-    return ""
+    return holders({name}).get(name, "")
+
+
+def holders(names: AbstractSet[str]) -> dict[str, str]:
+    """The same for several TAPs, by one look at the descriptors of all processes."""
+    found: dict[str, str] = {}
+    for name, process, fd in _holders(names):
+        os.close(fd)
+        if name not in found:
+            with contextlib.suppress(OSError):
+                found[name] = f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    return found
 
 
 def leave_to_holder(name: str) -> bool:
     """Let the TAP end with the last fd that is open on it; whether somebody holds it and we may."""
-    for _, fd in _holders(name):
+    for _, _, fd in _holders({name}):
         try:
             fcntl.ioctl(fd, TUNSETPERSIST, 0)
             return True
@@ -43,19 +52,20 @@ def leave_to_holder(name: str) -> bool:
     return False
 
 
-def _holders(name: str) -> Iterator[tuple[Path, int]]:
-    """(its folder in /proc, a copy of its fd) for each fd that is open on the TAP; the caller closes the copy."""
-    wanted = f"iff:\t{name}\n"
+def _holders(names: AbstractSet[str]) -> Iterator[tuple[str, Path, int]]:
+    """(the TAP, its holder's folder in /proc, a copy of its fd) for each fd that is open on one of the TAPs; the caller closes
+    the copy."""
     here = os.stat("/proc/thread-self/ns/net").st_ino
     for shown in Path("/proc").glob("[0-9]*/fdinfo/*"):
         try:
-            if wanted not in shown.read_text():
+            found = re.search(r"^iff:\t(.+)$", shown.read_text(), re.MULTILINE)
+            if found is None or found[1] not in names:
                 continue
             fd = _copy(int(shown.parents[1].name), int(shown.name))
         except OSError:
             continue                   # it ended while we looked, or is none of our business
         if _namespace(fd) == here:
-            yield shown.parents[1], fd
+            yield found[1], shown.parents[1], fd
         else:
             os.close(fd)               # another TAP of the same name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vswitch.errors import HostError
 from vswitch.host import adapters, holders, netlink, shield, takeover, taps
 from vswitch.host.namespaces import exists, inside
 from vswitch.plan.state import Interface, kept_for, owner_of
@@ -19,16 +20,23 @@ def observe(namespace: str) -> dict[str, Interface]:
 
 def carrier(interface: str, namespace: str) -> bool:
     """Whether somebody is at the other end of an interface."""
-    return any(link.carrier for link in inside(namespace, netlink.links) if link.name == interface)
+    try:
+        return inside(namespace, lambda: netlink.link(interface)).carrier
+    except HostError:                                # it has gone
+        return False
 
 
 def _interfaces() -> dict[str, Interface]:
-    links = netlink.links()
-    own = takeover.own_addresses() if any(kept_for(link.alias) for link in links) else {}
-    return {link.name: _interface(link, own.get(link.index, set())) for link in links}
+    with netlink.one_socket():
+        links = netlink.links()
+        own = takeover.own_addresses() if any(kept_for(link.alias) for link in links) else {}
+        # Who holds a TAP is found in the descriptors of all processes: once for all TAPs.
+        held = {link.name for link in links if owner_of(link.alias) is not None and link.tun and link.carrier}
+        who = holders.holders(held) if held else {}
+        return {link.name: _interface(link, own.get(link.index, set()), who.get(link.name, "")) for link in links}
 
 
-def _interface(link: netlink.Link, own: set[str]) -> Interface:
+def _interface(link: netlink.Link, own: set[str], holder: str) -> Interface:
     owner, group = link.tun.get("owner"), link.tun.get("group")
     is_ours = owner_of(link.alias) is not None
     return Interface(
@@ -49,7 +57,7 @@ def _interface(link: netlink.Link, own: set[str]) -> Interface:
         group=group,
         owner_name=taps.user_name(owner),
         group_name=taps.group_name(group),
-        holder=holders.holder(link.name) if is_ours and link.tun and link.carrier else "",
+        holder=holder,
         multi_queue=bool(link.tun.get("multi_queue")),
         persistent=bool(link.tun.get("persist")),
         shielded=is_ours and shield.is_shielded(link.index),

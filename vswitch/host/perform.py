@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vswitch.errors import HostError, RefusedError
@@ -34,13 +35,28 @@ def perform(step: Any) -> None:
     inside(step.namespace, lambda: _perform(step))
 
 
+def perform_some(steps: Sequence[Any]) -> int:
+    """Do the first of `steps`, and with it those TapDelete after it that go in the same go; how many were done.
+
+    TAPs that nobody holds and that are still ours go together; whatever is odd about one is found when its turn comes.
+    """
+    free = list(itertools.takewhile(lambda step: isinstance(step, TapDelete) and step.namespace == steps[0].namespace, steps))
+    if len(free) > 1:
+        n = inside(steps[0].namespace, lambda: _delete_together(free))
+        if n:
+            return n
+    perform(steps[0])
+    return 1
+
+
 def _perform(step: Any) -> None:
-    try:
-        PERFORM[type(step)](step)
-    except HostError:
-        # An adapter that is pulled out while its topology goes down must not stop the rest from going.
-        if not isinstance(step, REMOVALS) or any(link.name == step.name for link in netlink.links()):
-            raise
+    with netlink.one_socket():
+        try:
+            PERFORM[type(step)](step)
+        except HostError:
+            # An adapter that is pulled out while its topology goes down must not stop the rest from going.
+            if not isinstance(step, REMOVALS) or netlink.exists(step.name):
+                raise
 
 
 def open_port(step: PortAdd | PortReopen) -> list[int]:
@@ -73,6 +89,22 @@ def _tap_delete(step: TapDelete) -> None:
         netlink.set_link(step.name, state="down", ifalias="")
     else:
         netlink.delete_link(step.name)
+
+
+def _delete_together(steps: Sequence[TapDelete]) -> int:
+    """Delete the TAPs up to the first that is not free, all of them or none; how many."""
+    with netlink.one_socket():
+        free = list(itertools.takewhile(_is_free, steps))
+        if free:
+            netlink.delete_links([step.name for step in free])
+        return len(free)
+
+
+def _is_free(step: TapDelete) -> bool:
+    try:
+        return not _own(step.name, step.alias).carrier
+    except (HostError, RefusedError):
+        return False
 
 
 def _tun_create(step: TunCreate) -> None:
@@ -128,12 +160,10 @@ def _address_return(step: AddressReturn) -> None:
 
 def _own(name: str, alias: str) -> netlink.Link:
     """The interface `name`, which must carry the mark: another of that name may have come since the plan was made."""
-    for link in netlink.links():
-        if link.name == name:
-            if owner_of(link.alias) != owner_of(alias) and not link.alias.startswith(f"{alias}:"):
-                raise RefusedError(f"interface {name} is not ours any more (its alias is `{link.alias}`); it stays as it is")
-            return link
-    raise HostError(f"there is no interface {name}")
+    link = netlink.link(name)
+    if owner_of(link.alias) != owner_of(alias) and not link.alias.startswith(f"{alias}:"):
+        raise RefusedError(f"interface {name} is not ours any more (its alias is `{link.alias}`); it stays as it is")
+    return link
 
 
 REMOVALS = (TapDelete, TapRelease, TunDelete, Unshield, UplinkRelease)

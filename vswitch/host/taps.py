@@ -30,7 +30,7 @@ def create(name: str, alias: str, mtu: int, *, owner: str | None = None, group: 
         # The mark before the persistence: a TAP that outlives us unmarked would be nobody's for ever.
         netlink.set_link(name, ifalias=alias, mtu=mtu, **({"address": mac} if mac else {}))
         if is_guests:
-            netlink.drop_queueing(name)
+            netlink.drop_queueing(name, is_new=True)
         if owner is not None:
             _control(fd, name, "TUNSETOWNER", TUNSETOWNER, user_number(owner))
         if group is not None:

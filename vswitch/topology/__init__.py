@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vswitch.errors import TopologyError
 from vswitch.topology.model import Topology
 
-__all__ = ["Topology", "json_schema", "load", "loads", "resolved_text"]
+__all__ = ["Topology", "json_schema", "load", "loads", "resolved_text", "text_of"]
 
 
 def load(path: str | Path) -> Topology:
     """The topology in the file at `path`."""
-    try:
-        text = Path(path).read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise TopologyError([f"{path}: octet {error.start} is not UTF-8; a topology is a text file"]) from None
-    except OSError as error:
-        raise TopologyError([f"{path}: {error.strerror or error}; expected a topology file"]) from None
+    text = text_of(path)
     return loads(text, str(path), Path(path).parent)
+
+
+def text_of(path: str | Path) -> str:
+    """What the file at `path` says, for who needs the text as well: read once, and no more of it than a topology may have."""
+    from vswitch.topology.reader import text_of as read_text
+
+    return read_text(str(path))
 
 
 def loads(text: str, file: str, folder: Path | None = None) -> Topology:
     """The topology in `text`; `file` is what mistakes call it.  With `folder`, files that it names must be there."""
+    return _loaded(text, file) if folder is None else _load(text, file, folder)
+
+
+# One change asks for the same topology up to five times; a `Topology` never changes.
+@lru_cache(maxsize=1)
+def _loaded(text: str, file: str) -> Topology:
+    return _load(text, file, None)
+
+
+def _load(text: str, file: str, folder: Path | None) -> Topology:
     # Here and not above: pydantic and the YAML reader cost 90 ms, which `vswitch --help` need not pay.
     from vswitch.topology.checks import check_files
     from vswitch.topology.reader import read

@@ -12,8 +12,9 @@ from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import Leaf, value_of
 from vswitch.topology.model import Attach
 from vswitch.topology.port_keys import STORM_KINDS
+from vswitch.topology.surroundings import MTU, Surroundings
 from vswitch.topology.vlan import carrying, written
-from vswitch.topology.wiring import learning, shares_memory, socket_path, tap_name, used_vids
+from vswitch.topology.wiring import learning, shares_memory, socket_path, tap_name
 
 UPLINK_MACS = 4096                 # a whole physical segment may live behind it
 LEARNING_MACS = 64                 # a bridge in a guest, with its own guests behind it
@@ -25,9 +26,9 @@ ATTACH: dict[str, Attach] = {"guest": "tap", "uplink": "interface", "host": "hos
 STORM_RATE = "1000pps"
 
 
-def fill(draft: Draft, neighbours: list[Draft]) -> None:
-    """Write the built-in values beside those that `draft` has; `neighbours` are the ports of its switch."""
-    values = _switching(draft, neighbours)
+def fill(draft: Draft, around: Surroundings) -> None:
+    """Write the built-in values beside those that `draft` has; `around` is its switch."""
+    values = _switching(draft, around)
     if draft.role != "uplink":
         values |= _security(draft)
     if "private_vlan" in draft.settings:
@@ -47,25 +48,24 @@ def fill(draft: Draft, neighbours: list[Draft]) -> None:
             _below(draft, "tap", {"owner": None})
 
 
-def _switching(draft: Draft, neighbours: list[Draft]) -> dict[str, Any]:
+def _switching(draft: Draft, around: Surroundings) -> dict[str, Any]:
     is_uplink = draft.role == "uplink"
-    mtus = [value_of(other.settings, "mtu", 1500) for other in neighbours if other.role != "uplink"]
     how = learning(draft)
     many = UPLINK_MACS if is_uplink else LEARNING_MACS
     return {
         "attach": ATTACH[draft.role],
         # In words: VID 0 without a tag beside tagged VLANs has no spelling in YAML.
-        "vlan": f"those of its switch: {written(carrying(used_vids(neighbours)))}" if is_uplink else "none",
+        "vlan": f"those of its switch: {written(carrying(around.used_vids))}" if is_uplink else "none",
         "isolated": False,
         "split_horizon": "none",
         "learning": how,
         "max_macs": many if how == "on" else 1 + len(value_of(draft.settings, "allowed_macs", ())),
         "when_full": "forward" if is_uplink else "drop",
-        "unknown_unicast": _unknown_unicast(neighbours),
+        "unknown_unicast": around.unknown_unicast,
         "reserved_multicast": [],
         "dhcp_server": "accept",
         "router_advertisement": "accept",
-        "mtu": max(mtus, default=1500) if is_uplink else 1500,
+        "mtu": around.mtu if is_uplink else MTU,
         "link": "up",
         "block": False,
     }
@@ -87,10 +87,3 @@ def _below(draft: Draft, key: str, values: dict[str, Any]) -> None:
     settings = draft.settings.setdefault(key, {})
     for inner, value in values.items():
         settings.setdefault(inner, Leaf(value, None, "built in"))
-
-
-def _unknown_unicast(neighbours: list[Draft]) -> str:
-    """Frames to nobody known go out by the uplink; without one, to whoever has not said which address it has."""
-    if any(other.role == "uplink" for other in neighbours):
-        return "uplink"
-    return "flood" if any(learning(other) != "off" for other in neighbours) else "uplink"

@@ -14,7 +14,7 @@ from pathlib import Path as Folder
 from vswitch.topology.check_policies import check_allowed, check_policies
 from vswitch.topology.check_vlans import check_families, check_port_vlan, check_wire
 from vswitch.topology.document import Document, Path
-from vswitch.topology.draft import Draft, copies
+from vswitch.topology.draft import Draft, copies, grouped
 from vswitch.topology.inherit import path_of, value_of
 from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.policy_scalars import SOCKET_MAX
@@ -81,9 +81,10 @@ def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -
     for name, ports in switches.items():
         _check_switch(ports, mistakes)
         check_teaming(name, ports, keys, mistakes)
+    nics = grouped(drafts, lambda draft: draft.guest)
     for name, guest in keys.guests.items():
         for copy in copies(name, guest)[:1]:
-            _check_domains(name, [draft for draft in drafts if draft.guest == copy], mistakes)
+            _check_domains(name, nics.get(copy, []), mistakes)
     for network, network_keys in keys.physical_networks.items():
         for station, station_keys in (network_keys.stations or {}).items():
             path: Path = ("physical_networks", network, "stations", station)
@@ -154,16 +155,18 @@ def _check_switch(ports: list[Draft], mistakes: Mistakes) -> None:
 
 def _check_addresses(ports: list[Draft], mistakes: Mistakes) -> None:
     """No address twice in one broadcast domain."""
-    owners: dict[tuple[str, int], Draft] = {}
+    owners: dict[str, list[Draft]] = {}
     for draft in ports:
         for index, address in enumerate(getattr(draft.own, "addresses", None) or ()):
-            for vid in domains(draft):
-                key = (str(ipaddress.ip_interface(address).ip), vid)
-                if key in owners and owners[key] is not draft:
+            ip = str(ipaddress.ip_interface(address).ip)
+            # Which domains they share is asked of the few that have one address: a trunk may be in 4094.
+            for other in owners.get(ip, ()):
+                if other is not draft and domains(draft) & domains(other):
                     mistakes.add((*draft.path, "addresses", index),
-                                 f"the address {key[0]} of `{draft.name}` is that of `{owners[key].name}` too",
+                                 f"the address {ip} of `{draft.name}` is that of `{other.name}` too",
                                  "expected another one in this broadcast domain")
-                owners.setdefault(key, draft)
+                    break
+            owners.setdefault(ip, []).append(draft)
 
 
 def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:

@@ -6,8 +6,8 @@ that do not exist are noted here.  A thing that exists but was unreadable is pas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from vswitch.topology.document import Document, Path
 from vswitch.topology.inherit import Level, Settings, inherit
@@ -15,6 +15,8 @@ from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.model import PrivateVlan, Role
 from vswitch.topology.port_keys import Keys, PortKeys, SecurityKeys, SwitchingKeys
 from vswitch.topology.vocabulary import AddressKeys, GuestKeys, Nic, SwitchKeys, TopologyKeys, UplinkKeys
+
+TOPOLOGY_PORTS_MAX = 8192          # eight full switches
 
 
 @dataclass
@@ -32,12 +34,8 @@ class Draft:
     nic: str | None = None
     portgroup: str | None = None
     home: SwitchKeys | None = None     # what the file says of its switch
+    families: dict[int, PrivateVlan] = field(default_factory=dict)   # the private VLANs of its switch, by primary
     qmp: str | None = None             # the guest's QMP socket
-
-    @property
-    def families(self) -> dict[int, PrivateVlan]:
-        """The private VLANs of its switch, by primary."""
-        return families_of(self.home)
 
     @property
     def is_transparent(self) -> bool:
@@ -60,10 +58,23 @@ class Drafts:
 
     def all(self) -> list[Draft]:
         """Uplinks first, then guests and the host's ports, each in the file's order."""
+        self._refuse_too_many()
         drafts = [*self._uplinks(), *self._guests(), *self._host()]
+        families = {name: families_of(keys) for name, keys in self._keys.switches.items()}
         for draft in drafts:
             draft.home = self._keys.switches.get(draft.switch)
+            draft.families = families.get(draft.switch, {})
         return drafts
+
+    def _refuse_too_many(self) -> None:
+        """A few lines with `count` may mean any number of ports: they are counted before the first one is made."""
+        n_ports = len(self._keys.uplinks) + len(self._keys.host)
+        for name, guest in self._keys.guests.items():
+            n_ports += (guest.count or 1) * max(1, len(guest.nics or ()))
+            if n_ports > TOPOLOGY_PORTS_MAX:
+                self._mistakes.add(("guests", name), f"more than {TOPOLOGY_PORTS_MAX} ports up to here",
+                                   "a second file makes a second topology", at_key=True)
+                self._mistakes.raise_any()
 
     def _guests(self) -> Iterator[Draft]:
         for written, guest in self._keys.guests.items():
@@ -184,6 +195,16 @@ class Drafts:
         for step in path:
             found = found.get(str(step)) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else {}
+
+
+def grouped(drafts: Iterable[Draft], what: Callable[[Draft], str | None]) -> dict[str, list[Draft]]:
+    """The drafts by what is asked of them, in their order; looked up once, and not once for each guest or port group."""
+    found: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        word = what(draft)
+        if word is not None:
+            found.setdefault(word, []).append(draft)
+    return found
 
 
 def families_of(switch: SwitchKeys | None) -> dict[int, PrivateVlan]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from vswitch.topology.document import Path
-from vswitch.topology.draft import Draft, copies
+from vswitch.topology.draft import Draft, copies, grouped
 from vswitch.topology.mistakes import Mistakes, did_you_mean
 from vswitch.topology.model import Mirror, Way
 from vswitch.topology.vlan import expanded
@@ -37,9 +37,9 @@ def mirrors(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -> dict
 
 def _words(keys: TopologyKeys, drafts: list[Draft]) -> dict[str, list[Draft]]:
     """What `from` may name: a port, a guest with all its nics, a port group."""
-    words = {name: [draft for draft in drafts if draft.portgroup == name] for name in keys.portgroups}
-    words |= {copy: [draft for draft in drafts if draft.guest == copy]
-              for name, guest in keys.guests.items() for copy in copies(name, guest)}
+    groups, nics = grouped(drafts, lambda draft: draft.portgroup), grouped(drafts, lambda draft: draft.guest)
+    words = {name: groups.get(name, []) for name in keys.portgroups}
+    words |= {copy: nics.get(copy, []) for name, guest in keys.guests.items() for copy in copies(name, guest)}
     return words | {draft.name: [draft] for draft in drafts}
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import NoReturn
 
 from vswitch.errors import TopologyError
 from vswitch.topology.document import Document, Path
 
+MISTAKES_MAX = 100                 # more are nobody's to read, and each costs time and room
+
 
 class Mistakes:
-    """Collects mistakes of one document; `raise_any` ends the reading of a file that has some."""
+    """Collects mistakes of one document; `raise_any` ends the reading of a file that has some, and so does one too many."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -36,11 +39,16 @@ class Mistakes:
         where = f"{dotted(path)}: " if path else ""
         text = f"{place}: {where}{found}" + (f"; {expected}" if expected else "")
         self._found[place.line, place.column, text + self._document.excerpt(place)] = None
+        if len(self._found) >= MISTAKES_MAX:
+            self._raise(f"{self._document.file}: the first {MISTAKES_MAX} mistakes that were found; mend these, and look again")
 
     def raise_any(self) -> None:
         """Raise TopologyError with every mistake in the file's order, if there is one."""
         if self._found:
-            raise TopologyError([text for _, _, text in sorted(self._found)])
+            self._raise()
+
+    def _raise(self, *last: str) -> NoReturn:
+        raise TopologyError([*(text for _, _, text in sorted(self._found)), *last])
 
 
 def dotted(path: Iterable[str | int]) -> str:

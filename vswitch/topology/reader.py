@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -22,9 +23,30 @@ from vswitch.topology.mistakes import Mistakes, dotted
 from vswitch.topology.model import Place
 
 SIZE_MAX = 1024 * 1024             # octets of a file; a switch of 1024 ports needs about 100 KiB
-NODES_MAX = 100_000                # values after aliases are followed
+NODES_MAX = 100_000                # values, and as many after aliases are followed
+ENTRIES_MAX = 4096                 # keys of one map: a guest each, and `count` makes many of one
 DEPTH_MAX = 32                     # the vocabulary needs eight
+CURE = "`count` makes many guests of one, and a second file a second topology"
 TAG = "tag:yaml.org,2002:"
+
+
+def text_of(path: str) -> str:
+    """What the file at `path` says; TopologyError for one that cannot be read, or that never ends (/dev/zero)."""
+    try:
+        with open(path, "rb") as stream:
+            octets = stream.read(SIZE_MAX + 1)
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TopologyError([f"{path}: octet {error.start} is not UTF-8; a topology is a text file"]) from None
+    except OSError as error:
+        raise TopologyError([f"{path}: {error.strerror or error}; expected a topology file"]) from None
+    if len(octets) > SIZE_MAX:
+        raise TopologyError([_too_large(path)])
+    return text
+
+
+def _too_large(file: str) -> str:
+    return f"{file}: the file is larger than {SIZE_MAX // 1024} KiB; no topology needs that much: {CURE}"
 
 
 def read(text: str, file: str) -> tuple[Document, Mistakes]:
@@ -32,7 +54,7 @@ def read(text: str, file: str) -> tuple[Document, Mistakes]:
     document = Document(file, text.split("\n"))
     mistakes = Mistakes(document)
     if len(text.encode("utf-8", "surrogatepass")) > SIZE_MAX:
-        raise TopologyError([f"{file}: the file is larger than {SIZE_MAX // 1024} KiB; no topology needs that much"])
+        raise TopologyError([_too_large(file)])
     root = _compose(text, document)
     if root is None:
         raise TopologyError([f"{file}:1:1: the file is empty; a topology begins with `schema: vswitch/v1`"])
@@ -59,8 +81,13 @@ def dump(values: dict[str, Any]) -> str:
 def _compose(text: str, document: Document) -> Node | None:
     """The root node, or None for a file without content."""
     try:
-        node: Node | None = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Composer = _BoundedComposer
+        yaml.file = document.file      # type: ignore[attr-defined]   # where the composer finds it
+        node: Node | None = yaml.compose(io.StringIO(text))
         return node
+    except TopologyError:
+        raise
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if error.context_mark and mark.line > error.context_mark.line and "flow" in str(error.context):
@@ -73,6 +100,22 @@ def _compose(text: str, document: Document) -> Node | None:
     except Exception as error:     # a scanner fed with hostile text fails in more ways than it declares
         first = str(error).strip().split("\n")[0] or type(error).__name__
         raise TopologyError([f"{document.file}:1:1: this is not YAML: {first}"]) from None
+
+
+class _BoundedComposer(Composer):
+    """Gives up while the text is read, and not when all of it has been: the scanner takes 40 us for a value."""
+
+    n_nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.n_nodes += 1
+        is_long = isinstance(parent, MappingNode) and len(parent.value) > ENTRIES_MAX
+        if is_long or self.n_nodes > NODES_MAX:
+            mark = self.parser.peek_event().start_mark
+            what = (f"a map of more than {ENTRIES_MAX} keys; {CURE}" if is_long else
+                    f"more than {NODES_MAX} values; no topology needs that many")
+            raise TopologyError([f"{Place(self.loader.file, mark.line + 1, mark.column + 1)}: {what}"])
+        return super().compose_node(parent, index)
 
 
 class _Walk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vswitch.topology.checks import check_meaning, check_names
 from vswitch.topology.document import Document
-from vswitch.topology.draft import Draft, Drafts, copies, families_of
+from vswitch.topology.draft import Draft, Drafts, copies, families_of, grouped
 from vswitch.topology.expectations import Endpoints, expectations
 from vswitch.topology.mirrors import mirrors
 from vswitch.topology.mistakes import Mistakes
@@ -37,7 +37,8 @@ def resolve(keys: TopologyKeys, document: Document, mistakes: Mistakes) -> Topol
     switches = _switches(keys, mirrors(keys, drafts, mistakes), document)
     guests = _guests(keys, drafts, document)
     networks = _networks(keys)
-    portgroups = {name: tuple(draft.name for draft in drafts if draft.portgroup == name) for name in keys.portgroups}
+    members = grouped(drafts, lambda draft: draft.portgroup)
+    portgroups = {name: tuple(draft.name for draft in members.get(name, ())) for name in keys.portgroups}
     endpoints = Endpoints(ports, guests, switches, networks, portgroups)
     expected = expectations(keys.expect, endpoints, document, mistakes)
     mistakes.raise_any()
@@ -74,12 +75,13 @@ def _switches(keys: TopologyKeys, mirrored: dict[str, list[Mirror]], document: D
 
 def _guests(keys: TopologyKeys, drafts: list[Draft], document: Document) -> dict[str, Guest]:
     guests: dict[str, Guest] = {}
+    nics = grouped(drafts, lambda draft: draft.guest)
     for written, guest in keys.guests.items():
         for name in copies(written, guest):
             guests[name] = Guest(
                 name,
                 role=guest.role or "endpoint",
-                ports=tuple(draft.name for draft in drafts if draft.guest == name),
+                ports=tuple(draft.name for draft in nics.get(name, ())),
                 run=_run(guest.run),
                 place=document.place(("guests", written), at_key=True),
                 qmp=guest.qmp,

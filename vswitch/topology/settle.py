@@ -6,11 +6,12 @@ from typing import Any
 
 from vswitch.topology.built_in import ATTACH, fill
 from vswitch.topology.document import Document
-from vswitch.topology.draft import Draft
+from vswitch.topology.draft import Draft, grouped
 from vswitch.topology.inherit import leaves, value_of
 from vswitch.topology.model import Place, Port, Socket, StormControl, Tap, Vlan
 from vswitch.topology.policy_scalars import packets_a_second
 from vswitch.topology.port_keys import STORM_KINDS
+from vswitch.topology.surroundings import Surroundings
 from vswitch.topology.vocabulary import AddressKeys, UplinkKeys
 from vswitch.topology.wiring import interface, settled_vlan, shares_memory
 
@@ -30,11 +31,12 @@ def settle(drafts: list[Draft], document: Document) -> tuple[dict[str, Port], di
     """The ports by name, and where the value of each key comes from."""
     ports: dict[str, Port] = {}
     origins: dict[str, Origins] = {}
+    switches = {name: Surroundings(ports) for name, ports in grouped(drafts, lambda draft: draft.switch).items()}
     for draft in drafts:
-        neighbours = [other for other in drafts if other.switch == draft.switch]
+        around = switches[draft.switch]
         # Before the defaults are filled in: an uplink's are words.
-        found = settled_vlan(draft, neighbours)
-        fill(draft, neighbours)
+        found = settled_vlan(draft, around.used_vids if draft.role == "uplink" else set())
+        fill(draft, around)
         ports[draft.name] = _port(draft, found, document)
         origins[draft.name] = _origins(draft, document)
     return ports, origins

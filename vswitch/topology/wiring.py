@@ -34,12 +34,11 @@ def vlan(draft: Draft) -> Vlan | None:
     return vlan_of(spec)
 
 
-def settled_vlan(draft: Draft, neighbours: Iterable[Draft]) -> Vlan:
-    """The VLANs of a port, among the others of its switch."""
+def settled_vlan(draft: Draft, used: set[int]) -> Vlan:
+    """The VLANs of a port; `used` are those of all ports of its switch."""
     found = vlan(draft)
     if draft.role != "uplink":
         return found or Vlan()
-    used = used_vids(neighbours)
     if found is None:
         return carrying(used)
     family = draft.families.get(value_of(draft.settings, "private_vlan", {}).get("primary"))
@@ -62,8 +61,14 @@ def used_vids(drafts: Iterable[Draft]) -> set[int]:
 
 def domains(draft: Draft) -> set[int]:
     """The broadcast domains that a port takes part in: a private VLAN is one, whatever its secondaries."""
+    used = used_vids([draft])
+    if not draft.families:
+        return used
+    private = value_of(draft.settings, "private_vlan")
+    if private is not None and private.get("primary") in draft.families:
+        return {private["primary"]}
     primaries = {vid: family.primary for family in draft.families.values() for vid in family.secondaries}
-    return {primaries.get(vid, vid) for vid in used_vids([draft])}
+    return {primaries.get(vid, vid) for vid in used}
 
 
 def learning(draft: Draft) -> str:
