@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from dataplane.sys.files import is_memory_file
 
+from dataplane.ports.vhost_user import memory_table
 from dataplane.ports.vhost_user.protocol import Request
 from tests.support.frames import B, frame
 from tests.support.guest import USER_BASE
@@ -86,6 +87,16 @@ def test_r2_a_file_is_as_long_as_its_region(guest):
     assert not shares(guest, [(GUEST_BASE, guest.memory.octets + 4096, USER_BASE, 0)])
     assert not shares(guest, [(GUEST_BASE, guest.memory.octets, USER_BASE, 4096)])
     assert shares(guest, [(GUEST_BASE, guest.memory.octets - 4096, USER_BASE, 4096)])
+
+
+def test_r2_a_region_ends_with_a_page_of_its_file(guest, monkeypatch):
+    """Of huge pages: what is not whole can be mapped, and neither unmapped nor replaced when the file is truncated."""
+    monkeypatch.setattr(memory_table, "octets_of_page", lambda fd: 2 * MIB)
+    assert not shares(guest, [RIGHT])
+    assert not shares(guest, [(GUEST_BASE, 2 * MIB, USER_BASE, MIB)])
+    assert shares(guest, [(GUEST_BASE, 2 * MIB, USER_BASE, 0)])
+    monkeypatch.setattr(memory_table, "octets_of_page", lambda fd: 4096)
+    assert shares(guest, [RIGHT])                    # the control: of small pages it is whole
 
 
 def test_r2_r3_only_plain_files_in_memory(switch, guest, tmp_path):
