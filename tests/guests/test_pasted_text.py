@@ -47,7 +47,8 @@ class World:
     folder: Path
 
 
-@pytest.fixture(scope="module", params=["root", USER])
+# As root the same words are in every lab; that they are what is printed, tests/control/test_text_to_paste.py knows.
+@pytest.fixture(scope="module", params=[USER, pytest.param("root", marks=pytest.mark.long)])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     user = request.param
     named = "" if user == "root" else f"owner: {user}"
