@@ -59,6 +59,11 @@ FDS_MAX = 253
 DEPTH_MAX = 12                   # lists and objects within one another
 DIGITS_MAX = 20                  # of a whole number: those of 64 bits
 PORTS_MAX = 1024                 # ports of one switch
+# Reserved group addresses 01:80:c2:00:00:XX (IEEE 802.1Q-2018 table 8-1) -> their XX, by the word that lets them through.
+RESERVED_OCTETS = {
+    "stp": (0x00,), "lacp": (0x02,), "eapol": (0x03,), "mac_control": (0x04,), "e_lmi": (0x07,), "provider_bridge": (0x08,),
+    "provider_mvrp": (0x0D,), "lldp": (0x0E,), "other": (0x05, 0x06, 0x09, 0x0A, 0x0B, 0x0C, 0x0F),
+}
 
 PORT_DEFAULTS: dict[str, Any] = {
     "name": "",
@@ -99,8 +104,8 @@ PORT_DEFAULTS: dict[str, Any] = {
     "mtu": 1500,
     "link": "up",                # up | down, as the topology says
     "block": False,
-    # What the port may send through the switch, by destination address: stp (01:80:c2:00:00:00 and 01:00:0c:cc:cc:cd), lacp
-    # (..:02), eapol (..:03), lldp (..:0e), cdp (01:00:0c:cc:cc:cc).  The rest of ..:00 to ..:0f and 01:00:0c:00:00:00 never pass.
+    # What the port may send through the switch, by destination address: the words of RESERVED_OCTETS, stp with
+    # 01:00:0c:cc:cc:cd, and cdp (01:00:0c:cc:cc:cc).  01:80:c2:00:00:01 and 01:00:0c:00:00:00 never pass.
     "reserved_multicast": [],
     "storm_control": None,       # {"broadcast": pps, "multicast": pps, "unknown_unicast": pps, "action": "drop" | "block"}
     "addresses": [],             # CIDR; their host parts are what `ip_binding` holds the port to

@@ -7,9 +7,7 @@ a PortState of their own, which a command copies over (commands.pyx).
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc
 
-from dataplane.policies.reserved_multicast cimport (
-    RESERVED_CDP, RESERVED_EAPOL, RESERVED_LACP, RESERVED_LLDP, RESERVED_STP,
-)
+from dataplane.policies.reserved_multicast cimport RESERVED_CDP
 from dataplane.reasons cimport DROP_BLOCKED, DROP_LINK_DOWN, PASS
 from dataplane.state cimport (
     ALLOWED_MAX, APART_ISOLATED, APART_UPLINK, F_FORGED_TRANSMITS, F_GUARDS, F_STORM_CONTROL, LEARNING_FIRST, LEARNING_OFF,
@@ -24,12 +22,13 @@ import ipaddress
 
 from dataplane.configuration import vlans_of
 from dataplane.mac import mac_number
+from dataplane.messages import RESERVED_OCTETS
 
 ROLES = {"guest": ROLE_GUEST, "uplink": ROLE_UPLINK, "host": ROLE_HOST}
 LEARNING = {"off": LEARNING_OFF, "first": LEARNING_FIRST, "on": LEARNING_ON}
 UNKNOWN = {"flood": UNKNOWN_FLOOD, "uplink": UNKNOWN_SEEK, "drop": UNKNOWN_DROP}
 POLICIES = {"accept": POLICY_ACCEPT, "reject": POLICY_REJECT, "monitor": POLICY_MONITOR}
-RESERVED = {"stp": RESERVED_STP, "lldp": RESERVED_LLDP, "lacp": RESERVED_LACP, "eapol": RESERVED_EAPOL, "cdp": RESERVED_CDP}
+RESERVED = {word: sum(1 << last for last in octets) for word, octets in RESERVED_OCTETS.items()} | {"cdp": RESERVED_CDP}
 STORM_WORDS = ("broadcast", "multicast", "unknown_unicast")
 # A bucket holds a tenth of a second, so that what one port starts cannot busy the switch for long; and never less than
 # what a guest says all at once when it boots (ARP, DHCP, MLD, neighbour discovery).

@@ -87,9 +87,9 @@ cdef struct PortState:
     uint8_t learning
     uint8_t when_full_forwards
     uint8_t unknown_unicast
-    uint8_t reserved_passes      # RESERVED_* of policies/reserved_multicast.pxd
     PortCounters *counters
     # What only some frames ask.
+    uint32_t reserved_passes     # bits of policies/reserved_multicast.pxd
     uint8_t has_carrier          # somebody is at the other end
     uint8_t is_registered        # own_mac is written in the configuration, not the first that was heard
     uint32_t n_learned

@@ -77,7 +77,7 @@ cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *fr
     if vs_unlikely(reason != PASS):
         return reason
     if vs_unlikely(frame.flags & FRAME_GROUP):       # only a group address can be a reserved one
-        reason = reserved_multicast_ingress(port.reserved_passes, destination)
+        reason = reserved_multicast_ingress(&port.reserved_passes, destination)
     if vs_likely(port.features == 0) or reason != PASS:         # most ports have no more to do
         return reason
     if port.features & F_FORGED_TRANSMITS:

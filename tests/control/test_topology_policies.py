@@ -37,6 +37,8 @@ def test_the_data_plane_knows_every_word_that_is_sent():
     ("forged_transmits: monitor", "forged_transmits", "monitor"),
     ('allowed_macs: ["00-00-5E-00-01-07"]', "allowed_macs", ["00:00:5e:00:01:07"]),
     ("reserved_multicast: [lldp, stp, lldp]", "reserved_multicast", ["lldp", "stp"]),
+    ("reserved_multicast: [lldp, all]", "reserved_multicast",
+     ["stp", "lldp", "lacp", "eapol", "cdp", "mac_control", "e_lmi", "provider_bridge", "provider_mvrp", "other"]),
     ("ip_binding: reject", "addresses", ["10.0.0.1/24", "fd00::1/64"]),
     ("ip_binding: monitor", "ip_binding", "monitor"),
     ("ip_binding: accept", "addresses", []),

@@ -2,7 +2,9 @@
 
 import pytest
 
+from dataplane.messages import RESERVED_OCTETS
 from tests.support.frames import frame
+from vswitch.topology import policy_scalars
 
 RESERVED = [f"01:80:c2:00:00:{last:02x}" for last in range(16)]
 CISCO = ["01:00:0c:cc:cc:cc", "01:00:0c:cc:cc:cd", "01:00:0c:00:00:00"]
@@ -12,7 +14,13 @@ WORDS = {
     "eapol": {"01:80:c2:00:00:03"},
     "lldp": {"01:80:c2:00:00:0e"},
     "cdp": {"01:00:0c:cc:cc:cc"},
+    "mac_control": {"01:80:c2:00:00:04"},
+    "e_lmi": {"01:80:c2:00:00:07"},
+    "provider_bridge": {"01:80:c2:00:00:08"},
+    "provider_mvrp": {"01:80:c2:00:00:0d"},
+    "other": {f"01:80:c2:00:00:{last}" for last in ("05", "06", "09", "0a", "0b", "0c", "0f")},
 }
+NEVER = {"01:80:c2:00:00:01", "01:00:0c:00:00:00"}       # pause frames, ISL
 NEIGHBOURS = ["01:80:c2:00:00:10", "01:80:c2:00:01:00", "01:80:c3:00:00:00", "01:00:0c:cc:cc:cb", "01:00:0c:cc:cc:ce",
               "01:00:0c:00:00:01", "03:80:c2:00:00:00"]
 
@@ -35,7 +43,7 @@ def test_each_is_dropped_unless_its_word_lets_it_through(two, to):
         assert two.sent() == ({"b": [frame(to)]} if to in addresses else {})
     two.set("a", reserved_multicast=list(WORDS))
     two.send("a", frame(to))
-    assert two.sent() == ({"b": [frame(to)]} if any(to in addresses for addresses in WORDS.values()) else {})
+    assert two.sent() == ({} if to in NEVER else {"b": [frame(to)]})
 
 
 @pytest.mark.parametrize("to", NEIGHBOURS)
@@ -56,3 +64,17 @@ def test_an_unknown_word_is_refused(two):
     with pytest.raises(KeyError):
         two.set("a", reserved_multicast=["pause"])
     two.set("a", reserved_multicast=["lldp"])
+
+
+def test_the_topology_knows_the_same_words():
+    assert set(policy_scalars.RESERVED) == set(WORDS) == {*RESERVED_OCTETS, "cdp"}
+
+
+def test_what_goes_by_the_address_goes_by_the_word(two):
+    """PTP's peer delay messages (IEEE 1588-2019 annex E) share an address with LLDP: only the address is judged."""
+    delay = frame("01:80:c2:00:00:0e", ethertype=0x88F7)
+    two.send("a", delay)
+    assert two.sent() == {}
+    two.set("a", reserved_multicast=["lldp"])
+    two.send("a", delay)
+    assert two.sent() == {"b": [delay]}

@@ -64,6 +64,14 @@ class Frame:
         """Whether a receiver would read a tag in what lies behind the addresses."""
         return int.from_bytes(self.octets[12:14], "big") in TAG_TYPES
 
+    @property
+    def length(self) -> int:
+        """Octets that an MTU is about: without tags, of which there may be two together with the one taken off."""
+        ahead = 0
+        while ahead < (4 if self.came_tag else 8) and int.from_bytes(self.octets[12 + ahead : 14 + ahead], "big") in TAG_TYPES:
+            ahead += 4
+        return len(self.octets) - ahead
+
     def claims_hold(self, addresses: list[str]) -> bool:
         """Whether it speaks for `addresses` only, and for the link-local one made from its source."""
         mac = self.source

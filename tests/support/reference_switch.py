@@ -20,7 +20,8 @@ RESERVED = {                     # group addresses with a word of `reserved_mult
     bytes.fromhex("01000c000000"): "",
     **{bytes.fromhex(text): word for text, word in {
         "0180c2000000": "stp", "01000ccccccd": "stp", "0180c2000002": "lacp", "0180c2000003": "eapol", "0180c200000e": "lldp",
-        "01000ccccccc": "cdp",
+        "01000ccccccc": "cdp", "0180c2000004": "mac_control", "0180c2000007": "e_lmi", "0180c2000008": "provider_bridge",
+        "0180c200000d": "provider_mvrp", **{f"0180c20000{last}": "other" for last in ("05", "06", "09", "0a", "0b", "0c", "0f")},
     }.items()},
 }
 
@@ -82,7 +83,7 @@ class ReferenceSwitch(ReferenceTeam):
             return "source_group"
         if not any(frame.source):
             return "source_zero"
-        if len(frame.octets) > port.mtu + 14:
+        if frame.length > port.mtu + 14:
             return "oversize"
         reason = self._vlan_ingress(port, frame)
         if reason:
@@ -267,7 +268,7 @@ class ReferenceSwitch(ReferenceTeam):
         else:
             vid = self.fid(frame.vid) if frame.vid in out.as_primary else frame.vid
             tag = b"\x81\x00" + ((frame.tci or 0) & 0xF000 | vid).to_bytes(2, "big")     # the priority stays
-        if len(frame.octets) > out.mtu + 14:
+        if frame.length > out.mtu + 14:
             return "oversize"
         return "mac_changes" if out.has_changed_mac and out.mac_changes == "reject" else tag
 
@@ -280,7 +281,7 @@ class ReferenceSwitch(ReferenceTeam):
                 continue
             if to is None or to.name in frame.mirrored or to.admin or not to.carrier:
                 continue
-            if len(frame.octets) > to.mtu + 14:
+            if frame.length > to.mtu + 14:
                 to.tx_drops["oversize"] += 1
                 continue
             shown = tag

@@ -9,7 +9,7 @@ from vswitch.topology import units
 from vswitch.topology.mistakes import did_you_mean
 from vswitch.topology.scalars import NAME, VID_MAX, Wrong, shown, vid, vid_items
 
-RESERVED = ("stp", "lldp", "lacp", "eapol", "cdp")
+RESERVED = ("stp", "lldp", "lacp", "eapol", "cdp", "mac_control", "e_lmi", "provider_bridge", "provider_mvrp", "other")
 RATE_MAX = 1_000_000_000           # packets a second; no wire brings more
 SOCKET_MAX = 107                   # octets of a UNIX socket's path (unix(7)), without the final zero
 
@@ -36,13 +36,13 @@ def group_name(value: object) -> str:
 
 
 def reserved_protocols(value: object) -> list[str]:
-    """Which reserved group addresses are let through."""
+    """Which reserved group addresses are let through; `all` is every word."""
     if not isinstance(value, list):
         raise Wrong(f"{shown(value)} was found", f"expected a list such as `[{RESERVED[0]}, {RESERVED[1]}]`")
     for index, word in enumerate(value):
-        if word not in RESERVED:
-            raise Wrong(f"{shown(word)} is no reserved protocol", did_you_mean(str(word), RESERVED), index)
-    return list(dict.fromkeys(value))
+        if word not in (*RESERVED, "all"):
+            raise Wrong(f"{shown(word)} is no reserved protocol", did_you_mean(str(word), (*RESERVED, "all")), index)
+    return list(RESERVED) if "all" in value else list(dict.fromkeys(value))
 
 
 def vid_key(value: str) -> str:

@@ -105,7 +105,7 @@ RouterAdvertisement = Annotated[str, _verdict("router_advertisement")]
 PacketRate = Annotated[str, Written(policy_scalars.packet_rate, **_RATE)]
 StormAction = Annotated[str, _choice("action", "drop", "block")]
 Reserved = Annotated[list[str], Written(
-    policy_scalars.reserved_protocols, type="array", items={"enum": list(policy_scalars.RESERVED)}
+    policy_scalars.reserved_protocols, type="array", items={"enum": [*policy_scalars.RESERVED, "all"]}
 )]
 Mirrored = Annotated[list[str], Written(policy_scalars.mirrored, anyOf=[{"type": "string"}, _WORDS])]
 Direction = Annotated[str, _choice("direction", "both", "ingress", "egress")]
