@@ -9,9 +9,9 @@ Threads: a burst belongs to the worker that received it.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
-from dataplane.sys.compiler cimport load_be16, load_be64, vs_likely, vs_unlikely
+from dataplane.sys.compiler cimport load_be16, load_be64, store_be16, vs_likely, vs_unlikely
 
 cdef enum:
     BURST_MAX = 64               # frames; 64 gives 88 % of the peak that unbounded bursts reach in published switches
@@ -160,6 +160,25 @@ cdef inline void frame_take_tag_off(Frame *frame) noexcept nogil:
         frame.csum_start -= 4
     if type_is_tag(frame_type(frame)):
         frame.flags |= FRAME_TAG_INSIDE
+
+
+cdef inline void frame_put_tag_back(Frame *frame, uint16_t tpid, uint16_t tci) noexcept nogil:
+    """The reverse: a tag that came beside a frame stands in its private header again; the driver has kept 4 octets free."""
+    memmove(frame.header + 16, frame.header + 12, frame.header_length - 12)
+    store_be16(frame.header + 12, tpid)
+    store_be16(frame.header + 14, tci)
+    frame.header_length += 4
+    frame.length += 4
+    if frame.needs_csum:
+        frame.csum_start += 4
+
+
+cdef inline uint32_t frame_tags_ahead(const Frame *frame) noexcept nogil:
+    """Octets of the tags, two at the most with the one taken off, that stand before what an MTU is about."""
+    cdef uint32_t octets = 0, n_most = 1 if frame.flags & FRAME_TAGGED else 2
+    while octets < 4 * n_most and frame.header_length >= 18 + octets and type_is_tag(load_be16(frame.header + 12 + octets)):
+        octets += 4
+    return octets
 
 
 cdef inline bint frame_pull(Frame *frame, uint32_t n) noexcept nogil:

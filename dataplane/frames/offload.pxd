@@ -7,11 +7,13 @@ header ourselves, compare, and give the receiver our own numbers; a contradictio
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from dataplane.frames.frame cimport Frame, frame_pull
+from dataplane.frames.frame cimport Frame, frame_pull, frame_tags_ahead
+from dataplane.frames.inner cimport inner_find
 from dataplane.frames.network cimport (
     NETWORK_ARP, NETWORK_OTHER, NETWORK_UNREADABLE, NETWORK_WHOLE, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP,
     PROTOCOL_UDP, Network, network_find,
 )
+from dataplane.sys.compiler cimport vs_unlikely
 
 cdef enum:
     GSO_NONE = 0
@@ -19,6 +21,8 @@ cdef enum:
     GSO_UDP = 3                  # whole-datagram fragmentation; no port offers it
     GSO_TCPV6 = 4
     GSO_UDP_L4 = 5
+    GSO_INSIDE = 0x10            # ours, never on a wire: what is cut is a packet inside another one
+    GSO_TUNNEL = 0x60            # a UDP tunnel's, by the version of the outer packet (virtio 1.4); we look for ourselves
     GSO_ECN = 0x80
     PACKETS_MAX = 2048           # of one super-frame: 64 KiB at the smallest MSS that Linux sends (48), rounded up
 
@@ -47,32 +51,28 @@ cdef inline bint checksum_is_placed(const Frame *frame, const Network *network) 
     return start >= network.transport_at
 
 
-cdef inline bint offload_rebuild(Frame *frame) noexcept nogil:
-    """Replace the sender's offload numbers by our own; False when they contradict the frame."""
-    cdef uint8_t gso = frame.gso_type & <uint8_t>~GSO_ECN
-    cdef uint32_t at, payload
-    cdef Network network
-    if gso != GSO_NONE and not frame.needs_csum:
+cdef inline bint super_frame_rebuild(Frame *frame, uint8_t gso, Network *packet) noexcept nogil:
+    """The second half of `offload_rebuild`, for a super-frame: find out what each segment repeats, and count them."""
+    cdef uint32_t at = frame.csum_start, payload
+    cdef Network inner
+    # A length before LLC/SNAP could not be that of a super-frame (IEEE 802.3-2018 3.2.6), and what has a fragment header is
+    # not cut once more (RFC 8200, 4.5).
+    if frame.gso_size == 0 or packet.reach != NETWORK_WHOLE or packet.is_behind_llc or packet.is_fragment:
         return False
-    if frame.needs_csum and <uint32_t>frame.csum_start + frame.csum_offset + 2 > frame.length:
-        return False
-    network_find(frame, &network)
-    if frame.needs_csum and not checksum_is_placed(frame, &network):
-        return False
-    if gso == GSO_NONE:
-        frame.gso_type = GSO_NONE
-        return True
-    at = network.transport_at
-    if frame.gso_size == 0 or network.reach != NETWORK_WHOLE or network.is_behind_llc or frame.csum_start != at:
-        return False
-    if gso == GSO_TCPV4 or gso == GSO_TCPV6:
-        if network.protocol != PROTOCOL_TCP or (network.version == 4) != (gso == GSO_TCPV4) or not frame_pull(frame, at + 20):
+    frame.gso_type &= <uint8_t>~GSO_TUNNEL
+    if at != packet.transport_at:
+        if not inner_find(frame, packet, &inner):
             return False
-        if frame.header[at + 12] >> 4 < 5:
+        frame.gso_type |= GSO_INSIDE
+        packet = &inner
+    if gso == GSO_TCPV4 or gso == GSO_TCPV6:
+        if packet.protocol != PROTOCOL_TCP or frame.csum_offset != 16 or (packet.version == 4) != (gso == GSO_TCPV4):
+            return False
+        if not frame_pull(frame, at + 20) or frame.header[at + 12] >> 4 < 5:
             return False
         at += (frame.header[at + 12] >> 4) * 4
     elif gso == GSO_UDP_L4:
-        if network.protocol != PROTOCOL_UDP or frame.gso_type & GSO_ECN:
+        if packet.protocol != PROTOCOL_UDP or frame.csum_offset != 6 or frame.gso_type & GSO_ECN:
             return False
         at += 8
     else:
@@ -88,6 +88,23 @@ cdef inline bint offload_rebuild(Frame *frame) noexcept nogil:
     return True
 
 
+cdef inline bint offload_rebuild(Frame *frame) noexcept nogil:
+    """Replace the sender's offload numbers by our own; False when they contradict the frame."""
+    cdef uint8_t gso = frame.gso_type & <uint8_t>~(GSO_ECN | GSO_TUNNEL)
+    cdef Network packet
+    if gso != GSO_NONE and not frame.needs_csum:
+        return False
+    if frame.needs_csum and <uint32_t>frame.csum_start + frame.csum_offset + 2 > frame.length:
+        return False
+    network_find(frame, &packet)
+    if frame.needs_csum and not checksum_is_placed(frame, &packet):
+        return False
+    if gso == GSO_NONE:
+        frame.gso_type = GSO_NONE
+        return True
+    return super_frame_rebuild(frame, gso, &packet)
+
+
 cdef inline uint32_t frame_packet_length(const Frame *frame) noexcept nogil:
     """Octets of the longest packet that this frame puts on a wire, with Ethernet header, without tag and FCS."""
     cdef uint32_t length
@@ -95,3 +112,10 @@ cdef inline uint32_t frame_packet_length(const Frame *frame) noexcept nogil:
         return frame.length
     length = <uint32_t>frame.gso_header_length + frame.gso_size
     return length if length < frame.length else frame.length
+
+
+cdef inline bint frame_is_oversize(const Frame *frame, uint32_t octets_max) noexcept nogil:
+    """Whether the packets of this frame are longer than `octets_max`, which has no room for tags: further ones are envelope
+    (IEEE 802.3-2018 3.2.7), as in every bridge."""
+    cdef uint32_t length = frame_packet_length(frame)
+    return vs_unlikely(length > octets_max) and length - frame_tags_ahead(frame) > octets_max

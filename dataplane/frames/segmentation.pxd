@@ -1,21 +1,28 @@
-"""Cutting a super-frame and filling a checksum in, for a receiver on shared memory that negotiated neither.
+"""Cutting a super-frame and filling a checksum in, for a receiver that cannot.
 
-On kernel ports the kernel does both.  Here a super-frame (its numbers are offload.pxd's, from our own parse) becomes
-segments one at a time: a header built in private memory, and a slice of the payload where it lies.
+On shared memory both are ours to do; on kernel ports the kernel does both, but for a tunnel's super-frame, which the header
+of a packet socket or a TAP cannot say.  A super-frame (its numbers are offload.pxd's, from our own parse) becomes segments
+one at a time: a header built in private memory, and a slice of the payload where it lies.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from dataplane.frames.checksum cimport Sum, checksum_store, sum_fold, sum_frame, sum_number, sum_octets
-from dataplane.frames.frame cimport FRAME_TAG_INSIDE, HEADER_ROOM, TYPE_IPV4, Frame
-from dataplane.frames.network cimport PROTOCOL_TCP, PROTOCOL_UDP
-from dataplane.frames.offload cimport GSO_UDP_L4
+from dataplane.frames.frame cimport HEADER_ROOM, Frame
+from dataplane.frames.inner cimport PROTOCOL_GRE, inner_find
+from dataplane.frames.network cimport NETWORK_WHOLE, PROTOCOL_TCP, PROTOCOL_UDP, Network, network_find
+from dataplane.frames.offload cimport GSO_INSIDE
 from dataplane.sys.compiler cimport load_be16, store_be16
 
 cdef enum:
     TCP_FIN_PSH = 0x09
     TCP_CWR = 0x80
+
+cdef struct Layout:              # of a super-frame
+    Network packet               # what is cut
+    Network outer                # what carries it, if it is inside another packet
+    bint is_inside
 
 cdef struct Cut:                 # one segment, or one frame whose checksum is filled in
     uint32_t header_length       # octets in `header`
@@ -61,12 +68,53 @@ cdef inline void cut_tcp(uint8_t *tcp, uint32_t offset, bint is_first, bint is_l
         tcp[13] &= <uint8_t>~TCP_CWR
 
 
-cdef inline void cut_segment(const Frame *frame, uint32_t i, bint fills_checksum, Cut *cut) noexcept nogil:
+cdef inline bint layout_find(Frame *frame, Layout *layout) noexcept nogil:
+    """Where the headers of a super-frame are that the ingress stage has let in; then True."""
+    layout.is_inside = frame.gso_type & GSO_INSIDE
+    network_find(frame, &layout.packet)
+    if not layout.is_inside:
+        return layout.packet.reach == NETWORK_WHOLE
+    layout.outer = layout.packet
+    return inner_find(frame, &layout.outer, &layout.packet)
+
+
+cdef inline void cut_outer(
+    uint8_t *header, const Layout *layout, uint32_t length, uint32_t i, uint16_t partial
+) noexcept nogil:
+    """Set the lengths and checksums of the outer packet in a segment of `length` octets.
+
+    What an inner checksum covers sums up, with it, to the complement of its pseudo header's sum, `partial`; so the outer one
+    needs no look at the payload (checksum-offloads.rst of Linux: local checksum offload).
+    """
+    cdef const Network *outer = &layout.outer
+    cdef uint8_t *transport = header + outer.transport_at
+    cdef uint8_t *checksum
+    cdef uint16_t rest = <uint16_t>~partial
+    cdef Sum total
+    cut_network(header + outer.at, outer.version == 4, length - outer.at, i)
+    memset(&total, 0, sizeof(Sum))
+    if outer.protocol == PROTOCOL_UDP:
+        store_be16(transport + 4, <uint16_t>(length - outer.transport_at))
+        checksum = transport + 6
+        if load_be16(checksum) == 0:                 # it has none (RFC 768, RFC 6935)
+            return
+        sum_pseudo_header(&total, header + outer.at, outer.version == 4, PROTOCOL_UDP, length - outer.transport_at)
+    elif outer.protocol == PROTOCOL_GRE and transport[0] & 0x80:
+        checksum = transport + 4
+    else:
+        return
+    store_be16(checksum, 0)
+    sum_octets(&total, transport, layout.packet.transport_at - outer.transport_at)
+    sum_octets(&total, <uint8_t *>&rest, 2)
+    checksum_store(checksum, &total, outer.protocol == PROTOCOL_UDP)
+
+
+cdef inline void cut_segment(
+    const Frame *frame, const Layout *layout, uint32_t i, bint fills_checksum, Cut *cut
+) noexcept nogil:
     """Build segment `i` of `frame.n_packets`; without `fills_checksum` its checksum stays for the receiver to fill in."""
-    cdef uint32_t network_at = 18 if frame.flags & FRAME_TAG_INSIDE else 14
-    cdef uint32_t transport_at = frame.csum_start
-    cdef bint is_v4 = load_be16(frame.header + network_at - 2) == TYPE_IPV4
-    cdef bint is_udp = frame.gso_type == GSO_UDP_L4
+    cdef uint32_t network_at = layout.packet.at, transport_at = frame.csum_start
+    cdef bint is_v4 = layout.packet.version == 4, is_udp = layout.packet.protocol == PROTOCOL_UDP
     cdef uint32_t octets
     cdef uint8_t *checksum = cut.header + transport_at + frame.csum_offset
     cdef uint16_t partial
@@ -84,14 +132,15 @@ cdef inline void cut_segment(const Frame *frame, uint32_t i, bint fills_checksum
     else:
         cut_tcp(cut.header + transport_at, i * frame.gso_size, i == 0, cut.payload_at + cut.payload_length == frame.length)
     memset(&total, 0, sizeof(Sum))
-    sum_pseudo_header(&total, cut.header + network_at, is_v4, PROTOCOL_UDP if is_udp else PROTOCOL_TCP, octets)
+    sum_pseudo_header(&total, cut.header + network_at, is_v4, layout.packet.protocol, octets)
+    partial = sum_fold(total.words)
+    if layout.is_inside:
+        cut_outer(cut.header, layout, cut.header_length + cut.payload_length, i, partial)
     if not fills_checksum:
-        partial = sum_fold(total.words)
         memcpy(checksum, &partial, 2)
         return
     store_be16(checksum, 0)
     sum_octets(&total, cut.header + transport_at, cut.header_length - transport_at)
-    total.is_odd = (cut.header_length - transport_at) & 1
     sum_frame(&total, frame, cut.payload_at, cut.payload_length)
     checksum_store(checksum, &total, is_udp)
 

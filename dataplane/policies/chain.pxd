@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from dataplane.frames.frame cimport FRAME_GROUP, PORT_NONE, Frame, frame_source
 from dataplane.frames.network cimport Network, network_find
-from dataplane.frames.offload cimport frame_packet_length
+from dataplane.frames.offload cimport frame_is_oversize
 from dataplane.policies.dhcp_server cimport dhcp_server_ingress
 from dataplane.policies.forged_transmits cimport forged_transmits_ingress
 from dataplane.policies.ip_binding cimport ip_binding_ingress
@@ -154,6 +154,6 @@ cdef inline Reason egress_chain(
     if vs_unlikely(reason != PASS):
         return private_vlan_reason(switch, frame.vid) if reason == DROP_VLAN_EGRESS else reason
     # Judged on what goes onto a wire: a super-frame is fine, the segments that it becomes must fit.
-    if vs_unlikely(frame_packet_length(frame) > out_port.frame_length_max):
+    if frame_is_oversize(frame, out_port.frame_length_max):
         return DROP_OVERSIZE
     return mac_changes_egress(out_port)

@@ -8,7 +8,7 @@ each destination gets one copy.  A destination is receive-only: nothing enters t
 """
 
 from dataplane.frames.frame cimport Frame
-from dataplane.frames.offload cimport frame_packet_length
+from dataplane.frames.offload cimport frame_is_oversize
 from dataplane.reasons cimport DROP_OVERSIZE, PASS
 from dataplane.state cimport PortState, SwitchState
 from dataplane.sys.compiler cimport counter_add
@@ -25,7 +25,7 @@ cdef inline PortState *mirrors_destination(SwitchState *switch, const MirrorSess
         return NULL
     if to_port.admin_reason != PASS or not to_port.has_carrier:
         return NULL
-    if frame_packet_length(frame) > to_port.frame_length_max:
+    if frame_is_oversize(frame, to_port.frame_length_max):
         counter_add(&to_port.counters.tx_drops[DROP_OVERSIZE], 1)
         return NULL
     frame.mirrored |= session.to_bit

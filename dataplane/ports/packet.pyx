@@ -6,15 +6,16 @@ goes where every driver puts it, into `tci`.  The socket comes ready: bound, mar
 """
 
 
-from libc.errno cimport EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, errno
+from libc.errno cimport EAGAIN, EINTR, EMSGSIZE, ENOBUFS, ENODEV, ENXIO, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
 from dataplane.frames.frame cimport (
     BURST_MAX, FRAME_TAG_INSIDE, FRAME_TAGGED, HEADER_LINE, TYPE_8021Q, Burst, Frame, frame_begin, frame_borrow,
-    frame_take_tag_off, frame_type, type_is_tag,
+    frame_put_tag_back, frame_take_tag_off, frame_type, type_is_tag,
 )
 from dataplane.ports.port cimport Port, TxCopy
+from dataplane.ports.segments cimport TxSegment, copy_is_cut_here, segment_make, segments_begin
 from dataplane.ports.vnet cimport TxScratch, vnet_read, vnet_write
 from dataplane.reasons cimport DROP_OVERSIZE, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
 from dataplane.sys.compiler cimport vs_unlikely
@@ -39,6 +40,7 @@ cdef struct PacketDevice:
     mmsghdr rx_messages[BURST_MAX]
     mmsghdr tx_messages[BURST_MAX]
     TxScratch tx[BURST_MAX]
+    TxSegment *segment           # of a tunnel's super-frame
 
 
 cdef void take_auxiliary_tag(Frame *frame, msghdr *message) noexcept nogil:
@@ -51,9 +53,8 @@ cdef void take_auxiliary_tag(Frame *frame, msghdr *message) noexcept nogil:
     if not auxiliary.tp_status & TP_STATUS_VLAN_VALID:
         return
     if auxiliary.tp_status & TP_STATUS_VLAN_TPID_VALID and auxiliary.tp_vlan_tpid != TYPE_8021Q:
-        # An 802.1ad tag is none of ours, and it cannot be left out either: the frame would change its VLAN.
-        frame.flags |= FRAME_TAG_INSIDE | FRAME_TAGGED
-        frame.tci = 0xFFF                            # reserved: dropped by every port that looks at tags
+        # An 802.1ad tag, or another one, is payload here, as it is where a driver sees the frame as it was sent.
+        frame_put_tag_back(frame, auxiliary.tp_vlan_tpid, auxiliary.tp_vlan_tci)
         return
     frame.tci = auxiliary.tp_vlan_tci
     frame.flags |= FRAME_TAGGED
@@ -87,22 +88,62 @@ cdef int packet_rx_burst(void *self, Burst *burst) noexcept nogil:
             frame.reason = DROP_OVERSIZE
         elif frame.header_length >= 14:
             take_auxiliary_tag(frame, &device.rx_messages[i].msg_hdr)
-            # An inner tag stays inside; without an outer one beside it, the tag is still in the frame.
+            # An inner tag stays inside; without an outer one beside it, an 802.1Q tag is still in the frame.
             if not frame.flags & FRAME_TAGGED:
                 frame_take_tag_off(frame)
         burst.n += 1
     return n
 
 
-cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
-    cdef PacketDevice *device = <PacketDevice *>self
-    cdef uint32_t i, n_gone, done = 0, n_refused = 0
-    cdef int sent
-    for i in range(n):
+cdef bint send_segments(PacketDevice *device, TxCopy *copy, uint32_t at) noexcept nogil:
+    """A tunnel's super-frame, cut, by message `at`; False when the device is full already.  One that fills it on the way is
+    lost, as a part of it would be behind any slow link."""
+    cdef TxSegment *segment = device.segment
+    cdef uint32_t i
+    if not segments_begin(segment, copy):
+        copy.reason = DROP_TX_ERROR
+        return True
+    device.tx_messages[at].msg_hdr.msg_iov = device.tx[at].parts
+    for i in range(copy.frame.n_packets):
+        segment_make(segment, copy, i)
+        device.tx_messages[at].msg_hdr.msg_iovlen = vnet_write(&device.tx[at], &segment.copy)
+        if sendmmsg(device.fd, &device.tx_messages[at], 1, MSG_DONTWAIT) == 1:
+            continue
+        if errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
+            if i == 0 and errno != ENOBUFS:
+                return False
+            copy.reason = DROP_TX_QUEUE_FULL
+        else:
+            copy.reason = DROP_OVERSIZE if errno == EMSGSIZE else DROP_TX_ERROR
+        break
+    return True
+
+
+cdef inline uint32_t lay_out(PacketDevice *device, const TxCopy *copies, uint32_t at, uint32_t n) noexcept nogil:
+    """Messages for the copies from `at` to below `n`; where they end."""
+    cdef uint32_t i
+    for i in range(at, n):
+        if vs_unlikely(copy_is_cut_here(&copies[i])):
+            return i
         device.tx_messages[i].msg_hdr.msg_iov = device.tx[i].parts
         device.tx_messages[i].msg_hdr.msg_iovlen = vnet_write(&device.tx[i], &copies[i])
+    return n
+
+
+cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
+    cdef PacketDevice *device = <PacketDevice *>self
+    cdef uint32_t i, n_gone, done = 0, n_ready = 0, n_refused = 0
+    cdef int sent
     while done < n:
-        sent = sendmmsg(device.fd, device.tx_messages + done, n - done, MSG_DONTWAIT)
+        if done == n_ready:
+            n_ready = lay_out(device, copies, done, n)
+            if vs_unlikely(n_ready == done):
+                if not send_segments(device, &copies[done], done):
+                    break
+                done += 1
+                n_ready = done
+                continue
+        sent = sendmmsg(device.fd, device.tx_messages + done, n_ready - done, MSG_DONTWAIT)
         if sent > 0:
             done += <uint32_t>sent
             n_refused = 0
@@ -112,17 +153,17 @@ cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
         if errno == ENOBUFS:                         # the device behind the socket is full
             n_refused += 1
             # A guest that reads too slowly must not cost a call for each frame.
-            n_gone = 1 if n_refused < REFUSALS_MAX else n - done
+            n_gone = 1 if n_refused < REFUSALS_MAX else n_ready - done
             for i in range(done, done + n_gone):
                 copies[i].reason = DROP_TX_QUEUE_FULL
             done += n_gone
             continue
         if errno == EMSGSIZE:
             copies[done].reason = DROP_OVERSIZE
-        elif errno == ENETDOWN or errno == EINVAL:
-            copies[done].reason = DROP_TX_ERROR
-        else:
+        elif errno == ENODEV or errno == ENXIO:
             return -errno if done == 0 else <int>done
+        else:                                        # about this frame: the kernel will never take it
+            copies[done].reason = DROP_TX_ERROR
         done += 1
     return <int>done
 
@@ -140,7 +181,8 @@ cdef class PacketPort(Port):
             raise MemoryError
         # Untouched pages cost nothing, so they are not cleared: only ports that receive long frames ever use many of them.
         self.packet.buffers = <uint8_t *>malloc(<uint64_t>BURST_MAX * RX_ROOM)
-        if self.packet.buffers == NULL:
+        self.packet.segment = <TxSegment *>malloc(sizeof(TxSegment))
+        if self.packet.buffers == NULL or self.packet.segment == NULL:
             raise MemoryError
         self.packet.fd = fds[0]
         for i in range(BURST_MAX):
@@ -171,4 +213,5 @@ cdef class PacketPort(Port):
     def __dealloc__(self):
         if self.packet != NULL:
             free(self.packet.buffers)
+            free(self.packet.segment)
             free(self.packet)

@@ -12,8 +12,10 @@ from dataplane.frames.frame cimport (
     BURST_BYTES_MAX, BURST_MAX, HEADER_LINE, Burst, Frame, frame_begin, frame_borrow, frame_take_tag_off,
 )
 from dataplane.ports.port cimport Port, TxCopy
+from dataplane.ports.segments cimport TxSegment, copy_is_cut_here, segment_make, segments_begin
 from dataplane.ports.vnet cimport TxScratch, vnet_read, vnet_write
-from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_ERROR
+from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
+from dataplane.sys.compiler cimport vs_unlikely
 from dataplane.sys.socket cimport iovec, readv, virtio_net_hdr, writev
 
 cdef enum:
@@ -23,6 +25,7 @@ cdef struct TunDevice:
     int fd
     uint8_t *buffers             # BURST_MAX of RX_ROOM
     TxScratch tx
+    TxSegment *segment           # of a tunnel's super-frame
 
 
 cdef int tun_rx_burst(void *self, Burst *burst) noexcept nogil:
@@ -61,10 +64,37 @@ cdef int tun_rx_burst(void *self, Burst *burst) noexcept nogil:
     return <int>burst.n
 
 
+cdef bint tun_tx_segments(TunDevice *device, TxCopy *copy) noexcept nogil:
+    """A tunnel's super-frame, cut; False when the device is full already.  One that fills it on the way is lost, as a part of
+    it would be behind any slow link."""
+    cdef TxSegment *segment = device.segment
+    cdef uint32_t i, n_parts
+    if not segments_begin(segment, copy):
+        copy.reason = DROP_TX_ERROR
+        return True
+    for i in range(copy.frame.n_packets):
+        segment_make(segment, copy, i)
+        n_parts = vnet_write(&device.tx, &segment.copy)
+        if writev(device.fd, device.tx.parts, <int>n_parts) > 0:
+            continue
+        if errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
+            if i == 0:
+                return False
+            copy.reason = DROP_TX_QUEUE_FULL
+        else:
+            copy.reason = DROP_PORT_DOWN if errno == EIO else DROP_TX_ERROR
+        break
+    return True
+
+
 cdef int tun_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
     cdef TunDevice *device = <TunDevice *>self
     cdef uint32_t i, n_parts
     for i in range(n):
+        if vs_unlikely(copy_is_cut_here(&copies[i])):
+            if not tun_tx_segments(device, &copies[i]):
+                return <int>i
+            continue
         n_parts = vnet_write(&device.tx, &copies[i])
         while writev(device.fd, device.tx.parts, <int>n_parts) < 0:
             if errno == EINTR:
@@ -89,7 +119,8 @@ cdef class TunPort(Port):
         if self.tun == NULL:
             raise MemoryError
         self.tun.buffers = <uint8_t *>malloc(<uint64_t>BURST_MAX * RX_ROOM)
-        if self.tun.buffers == NULL:
+        self.tun.segment = <TxSegment *>malloc(sizeof(TxSegment))
+        if self.tun.buffers == NULL or self.tun.segment == NULL:
             raise MemoryError
         self.tun.fd = fds[0]
         self.device = self.tun
@@ -101,4 +132,5 @@ cdef class TunPort(Port):
     def __dealloc__(self):
         if self.tun != NULL:
             free(self.tun.buffers)
+            free(self.tun.segment)
             free(self.tun)

@@ -6,7 +6,7 @@ First what makes a frame readable at all, then the policies of the port.  Only w
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport FRAME_GROUP, FRAME_MIN, VID_MAX, Burst, Frame, frame_destination, frame_source
-from dataplane.frames.offload cimport frame_packet_length, offload_rebuild
+from dataplane.frames.offload cimport frame_is_oversize, offload_rebuild
 from dataplane.policies.chain cimport ingress_chain
 from dataplane.reasons cimport (
     DROP_BAD_OFFLOAD, DROP_OVERSIZE, DROP_RUNT, DROP_SOURCE_GROUP, DROP_SOURCE_ZERO, PASS, Reason,
@@ -30,7 +30,7 @@ cdef inline Reason ingress_frame(SwitchState *switch, PortState *port, Frame *fr
         return DROP_SOURCE_ZERO
     if vs_unlikely(frame.gso_type | frame.needs_csum) and not offload_rebuild(frame):
         return DROP_BAD_OFFLOAD
-    if vs_unlikely(frame_packet_length(frame) > port.frame_length_max):
+    if frame_is_oversize(frame, port.frame_length_max):
         return DROP_OVERSIZE
     if vs_unlikely(frame.header[0] & 1):
         frame.flags |= FRAME_GROUP

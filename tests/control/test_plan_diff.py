@@ -82,6 +82,17 @@ def test_one_thing_that_drifted_is_one_step_that_names_it(host, spoil, step, nam
     assert host.plan() == []
 
 
+def test_the_tap_of_a_port_that_carries_tags_has_room_for_two(host):
+    """A packet socket counts tags into the MTU of its interface; the port's own stays what the topology says."""
+    text = TEXT.replace("host:", "  t: {switch: s2, role: router, vlan: {trunk: [5, 6], native: 7}}\nhost:")
+    text = text.replace("c: {switch: s2", "c: {switch: s2, vlan: 5")
+    host.up(text)
+    interfaces, switches = host.state
+    assert (interfaces["t-eth0"].mtu, interfaces["a-eth0"].mtu) == (1508, 1500)
+    assert switches["s2"].ports["t.eth0"]["mtu"] == 1500
+    assert host.plan(text) == []
+
+
 def test_one_port_more_or_less_touches_no_other(host):
     more = TEXT.replace("host:", "  d: {switch: s1}\nhost:")
     before = host.state[1]["s1"].ports

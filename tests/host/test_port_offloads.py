@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.checksums import sum16, transport_sum
+from tests.support.frame_kinds import carried, packet
 from tests.support.frames import tag
 from tests.support.left_to_fill import tcp
 from tests.support.memory_switch import vlan_config
@@ -97,3 +98,28 @@ def test_the_kernel_behind_a_tun_port_sums_what_it_passes_on(switch, scratch):
         eventually(has_all)
     assert payload_of_good_segments(segments[:3]) == PAYLOAD
     peer.close()
+
+
+@pytest.mark.parametrize("tunnel", ["vxlan4", "vxlan6", "geneve4", "gre4", "ipip4"])
+def test_a_tunnels_super_frame_leaves_as_segments(peer, switch, tunnel):
+    """No header of a packet socket or a TAP says that it is one, so the driver cuts; `memory` takes it as it is."""
+    switch.port("m")
+    peer.attach()
+    inner = packet("ipv4", "tcp", 4000, "left", 0x18)
+    outer, inner_at, _ = carried(tunnel, inner)
+    octets = SUPER_FRAME[:12] + outer.ethertype.to_bytes(2, "big") + outer.octets
+    start = 14 + outer.transport_at
+    switch.send("m", octets, gso_type=1, gso_size=1350, csum_start=start, csum_offset=16)
+    if peer.driver.kind == "memory":
+        assert peer.receive_all(1) == [octets]
+        return
+    found = b""
+    for segment in peer.receive_all(3):
+        inside = segment[14 + inner_at :]
+        assert sum16(inside[:20]) == 0xFFFF and int.from_bytes(inside[2:4], "big") == len(inside)
+        assert int.from_bytes(inside[24:28], "big") == 1000 + len(found)
+        if outer.version == 4:
+            assert sum16(segment[14:34]) == 0xFFFF and int.from_bytes(segment[16:18], "big") == len(segment) - 14
+        found += inside[40:]
+    assert found == octets[start + 20 :]
+    assert switch.core.counters("x")["tx_packets"] == 3

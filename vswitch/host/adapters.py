@@ -7,6 +7,7 @@ that was started after everything else was lost.
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import re
 import socket
@@ -21,9 +22,9 @@ PCI = r"[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]"
 SIOCGIWNAME = 0x8B01
 
 
-def take(name: str, mark: str, mtu: int) -> None:
-    """Mark an interface as ours, with what it was like, and make it fit: MTU at least `mtu`, no LRO, a TAP that says
-    when it is full."""
+def take(name: str, mark: str, mtu: int, room: int = 0) -> None:
+    """Mark an interface as ours, with what it was like, and make it fit: MTU at least `mtu`, and `room` more if it can, no
+    LRO, a TAP that says when it is full."""
     link = netlink.link(name)
     before = (f"mtu={link.mtu},up={int(link.up)},no_ipv6={int(shield.ipv6_is_disabled(name))},lro={int(_has_lro(name))},"
               f"alias={link.alias}")
@@ -31,6 +32,9 @@ def take(name: str, mark: str, mtu: int) -> None:
     try:
         if link.mtu < mtu:
             netlink.set_link(name, mtu=mtu)
+        if room and link.mtu < mtu + room:
+            with contextlib.suppress(HostError):     # the adapter's own limit
+                netlink.set_link(name, mtu=mtu + room)
         _set_lro(name, False)
         if link.tun:
             netlink.drop_queueing(name)

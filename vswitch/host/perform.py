@@ -125,7 +125,7 @@ def _tun_delete(step: TunDelete) -> None:
 
 
 def _take(step: UplinkTake | TapAdopt) -> None:
-    adapters.take(step.name, step.alias, step.mtu)
+    adapters.take(step.name, step.alias, step.mtu, step.room if isinstance(step, UplinkTake) else 0)
 
 
 def _release(step: UplinkRelease | TapRelease) -> None:

@@ -101,6 +101,7 @@ class TunDelete(_TunStep):
 @dataclass(frozen=True)
 class _UplinkStep(_MarkedStep):
     force: bool = False                # take it although it carries a host address
+    room: int = 0                      # octets more than its MTU that it should take, if it can: two tags
 
 
 @dataclass(frozen=True)

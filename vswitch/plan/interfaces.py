@@ -24,6 +24,8 @@ from vswitch.plan.takeover import returns
 from vswitch.plan.wanted import WantedPort, Wish
 from vswitch.topology.model import Port, Tap
 
+TAGS_ROOM = 8                          # octets of two tags
+
 
 def arrivals(topology: str, wanted: WantedPort, observed: Observed, wish: Wish, gone: Sequence[Step]) -> Iterable[Step]:
     """What the interface of a port still lacks; `gone` are the removals that come before."""
@@ -92,15 +94,21 @@ def _creation(topology: str, port: Port, wish: Wish) -> Step:
     why = f"{port.name} needs it"
     if port.role == "uplink":
         return UplinkTake(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace,
-                          force=wish.force)
+                          force=wish.force, room=TAGS_ROOM if port.vlan.transparent else 0)
     if port.role == "host":
         return TunCreate(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace,
                          mac=port.mac, addresses=port.addresses, routes=port.routes)
     tap = port.tap or Tap(port.interface)
     if tap.adopt:
-        return TapAdopt(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace)
-    return TapCreate(topology, why, name=port.interface, alias=alias, mtu=port.mtu, namespace=wish.namespace,
+        return TapAdopt(topology, why, name=port.interface, alias=alias, mtu=_tap_mtu(port), namespace=wish.namespace)
+    return TapCreate(topology, why, name=port.interface, alias=alias, mtu=_tap_mtu(port), namespace=wish.namespace,
                      owner=_owner(tap, wish), group=tap.group, queues=tap.queues)
+
+
+def _tap_mtu(port: Port) -> int:
+    """Of a guest's TAP: a packet socket counts tags into it (packet(7)), but for a single one of 802.1Q; a whole packet
+    behind two must pass a port that carries tags."""
+    return port.mtu + (TAGS_ROOM if port.vlan.transparent or port.vlan.admit_tagged else 0)
 
 
 def _owner(tap: Tap, wish: Wish) -> str | None:
@@ -110,8 +118,9 @@ def _owner(tap: Tap, wish: Wish) -> str | None:
 
 def _changes(port: Port, interface: Interface) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    if interface.mtu != port.mtu and not (port.role == "uplink" and interface.mtu > port.mtu):
-        changes["mtu"] = port.mtu
+    mtu = _tap_mtu(port) if port.role == "guest" else port.mtu
+    if interface.mtu != mtu and not (port.role == "uplink" and interface.mtu > mtu):
+        changes["mtu"] = mtu
     if port.role == "host":
         wanted = _own_addresses(port.addresses, interface)
         if set(_own_addresses(interface.addresses, interface)) != set(wanted):

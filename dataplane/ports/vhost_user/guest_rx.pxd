@@ -11,7 +11,7 @@ from dataplane.frames.frame cimport (
     TYPE_8021Q, TYPE_IPV4, TYPE_IPV6, Frame, Segment, Slice, frame_pull, frame_type, slice_begin, slice_next,
 )
 from dataplane.frames.offload cimport GSO_ECN, GSO_NONE
-from dataplane.frames.segmentation cimport Cut, cut_checksum, cut_segment
+from dataplane.frames.segmentation cimport Cut, Layout, cut_checksum, cut_segment, layout_find
 from dataplane.ports.port cimport TxCopy
 from dataplane.ports.vhost_user.device cimport OFFLOAD_CSUM, OFFLOAD_ECN, VhostDevice, device_fail, device_publish
 from dataplane.ports.vhost_user.virtqueue cimport (
@@ -148,19 +148,22 @@ cdef inline bint takes_super_frame(const VhostDevice *device, const Frame *frame
 
 cdef inline int write_segments(VhostDevice *device, Virtqueue *queue, const TxCopy *copy, Packet *packet) noexcept nogil:
     """Cut a super-frame for a guest that does not take it whole; all of its segments or none."""
-    cdef const Frame *frame = copy.frame
+    cdef Frame *frame = copy.frame
     cdef Cut cut
+    cdef Layout layout
     cdef bint fills = not device.guest_takes & OFFLOAD_CSUM
     cdef uint16_t used_idx = queue.used_idx, avail = queue.next_avail - <uint16_t>(queue.n_window - queue.window_at)
     cdef uint32_t i
     cdef int result
+    if not layout_find(frame, &layout):
+        return REFUSED
     memset(&packet.vnet, 0, sizeof(Vnet))
     if not fills:
         packet.vnet.claims.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM
         packet.vnet.claims.csum_start = frame.csum_start + (4 if copy.tagged else 0)
         packet.vnet.claims.csum_offset = frame.csum_offset
     for i in range(frame.n_packets):
-        cut_segment(frame, i, fills, &cut)
+        cut_segment(frame, &layout, i, fills, &cut)
         packet.header = cut.header
         packet.header_length = cut.header_length
         packet.payload_at = cut.payload_at
