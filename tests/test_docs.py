@@ -13,7 +13,7 @@ from vswitch.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [*(ROOT / folder / "README.md" for folder in ("", "benches", "dataplane", "vswitch", "tests/fuzz")),
-             ROOT / "docs/libvirt.md", ROOT / "docs/qemu.md"]
+             ROOT / "docs/libvirt.md", ROOT / "docs/qemu.md", ROOT / "docs/frames.md"]
 FOLDERS = ("vswitch", "dataplane", "topologies", "benches", "tests", "tools", "docs")
 PLACEHOLDER = re.compile(r"[A-Z]{3,}|<")     # WORD, NAME, <driver>: a place for a word, not a path
 

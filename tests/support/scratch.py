@@ -23,6 +23,9 @@ class Scratch:
         """Run `ip -n NAMESPACE LINE`; returns its stdout."""
         return subprocess.run(["ip", "-n", self.name, *line.split()], check=True, capture_output=True, text=True).stdout
 
+    def bridge(self, line: str) -> str:
+        return subprocess.run(["bridge", "-n", self.name, *line.split()], check=True, capture_output=True, text=True).stdout
+
     def tc(self, line: str) -> str:
         return subprocess.run(["tc", "-n", self.name, *line.split()], check=True, capture_output=True, text=True).stdout
 
