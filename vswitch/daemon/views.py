@@ -20,7 +20,7 @@ from vswitch.plan.vlan_words import vlan_words
 
 Row = dict[str, Any]
 STATES = {"up": "up", "waiting": "no-carrier", "down": "down", "broken": "broken"}
-VIEW_S = 0.12                      # a view of all data planes is there within 200 ms
+VIEW_S = 0.1                       # a view of all data planes is there within 200 ms
 STALE_S = 5.0                      # how long the last answer of one that is silent is believed
 
 
