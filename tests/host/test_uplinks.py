@@ -165,13 +165,14 @@ def test_an_adapter_that_is_not_there_yet_is_taken_when_it_comes(box, how):
     eventually(lambda: box.port("alice.eth0")["state"] == "up" and box.port("bob.eth0")["state"] == "up")
     box.send(ALICE, frame(B, A))
     eventually(lambda: box.receive(BOB) == frame(B, A))
-    assert box.vswitch("ls").returncode == 0
+    assert ("waits for eth9" in box.vswitch("ls").stderr) is (how == "eth9")
+    assert "waits for" in box.client.topologies()[0]["why"]
     box.wire.plug("eth9", ADAPTER)
     eventually(lambda: "wan" in {row["name"] for row in box.client.ports()} and box.port("wan")["state"] == "up", 20)
     eventually(lambda: box.wire.learned(A))
     box.wire.heard()
     assert_speaks(box)
-    assert box.up(text) == []
+    assert box.up(text) == [] and box.client.topologies()[0]["why"] == ""
 
 
 def test_an_optional_adapter_that_is_absent_is_no_failure(box, tmp_path):

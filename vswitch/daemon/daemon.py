@@ -106,7 +106,8 @@ class Daemon:
             self._carriers.watch(name, record.namespace)
 
     def topologies(self) -> list[Row]:
-        return overview.topologies(self.control.records(), self.supervisor.planes(), self.control.unreadable())
+        return overview.topologies(self.control.records(), self.supervisor.planes(), self.control.unreadable(),
+                                   self.control.awaited)
 
     def foreign(self) -> list[Row]:
         records = self.control.records()

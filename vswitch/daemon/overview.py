@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.records import Record, Unreadable
@@ -12,15 +13,22 @@ from vswitch.plan.state import Interface, owner_of
 WHY_MAX = 300                          # characters of what is wrong with a record
 
 
-def topologies(records: list[Record], planes: list[Plane], unreadable: Sequence[Unreadable] = ()) -> list[Row]:
+def topologies(records: list[Record], planes: list[Plane], unreadable: Sequence[Unreadable] = (),
+               awaited: Mapping[str, Collection[str]] = MappingProxyType({})) -> list[Row]:
     """One row for each topology that was asked for, or of which a data plane runs."""
     known = {record.topology: record for record in records}
     broken = {record.topology: record for record in unreadable}
     names = sorted({*known, *broken, *(plane.config["topology"] for plane in planes)})
     rows = ports(planes)
     return [_topology(name, known.get(name), broken.get(name), [plane for plane in planes if plane.config["topology"] == name],
-                      [row for row in rows if row["topology"] == name])
+                      [row for row in rows if row["topology"] == name]) | _waits(name, broken, awaited)
             for name in names]
+
+
+def _waits(name: str, broken: Mapping[str, Unreadable], awaited: Mapping[str, Collection[str]]) -> Row:
+    """What of its interfaces is not there: the ports behind them are not counted."""
+    names = sorted(one or "an adapter that is found by its address" for one in awaited.get(name, ()))
+    return {"why": f"waits for {', '.join(names)}; `vswitch plan {name}` says more"} if names and name not in broken else {}
 
 
 def _topology(name: str, record: Record | None, broken: Unreadable | None, planes: list[Plane], rows: list[Row]) -> Row:
