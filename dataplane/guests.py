@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from dataplane.ports.vhost_user.address_space import AddressSpace
 from dataplane.ports.vhost_user.backend import Backend
 from dataplane.ports.vhost_user.protocol import PAIRS_MAX, RefusedError
 from dataplane.switch import Switch
@@ -37,6 +38,7 @@ class Guests:
         self._tell = tell
         self._backends: dict[str, Backend] = {}
         self._paused: set[str] = set()               # over their budget of messages
+        self._space = AddressSpace()
 
     def plug(self, config: dict[str, Any], state: dict[str, Any] | None, fds: list[int]) -> None:
         """Serve the front-end of a port; takes `fds`, the connection first, then what `state` names."""
@@ -48,7 +50,7 @@ class Guests:
             where = config["socket"] or {}
             backend = Backend(
                 self._switch.driver(name), front_end, unsealed=where.get("unsealed") == "accept",
-                n_pairs=int(where.get("queues", PAIRS_MAX)),
+                n_pairs=int(where.get("queues", PAIRS_MAX)), space=self._space,
                 hand_up=lambda record, held: self._tell({"event": "guest_state", "port": name, "state": record}, held))
         except BaseException:
             front_end.close()

@@ -4,6 +4,7 @@
     connection.py     its socket: partial messages, deadlines, a budget
     backend.py        its requests, one at a time; the record that a successor goes on with
     memory_table.py   the memory that it shares, and which files are fit for that
+    address_space.py  how much of it, of all guests of one switch
     rings.py          its rings: described, started, enabled, stopped
     port.pyx          the driver: owns mappings and queues, changes them between two bursts
     device.pxd        the device as the worker sees it; guest_tx.pxd and guest_rx.pxd are its two directions

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from dataplane.ports.vhost_user.address_space import AddressSpace
 from dataplane.ports.vhost_user.connection import Connection, HungUpError
 from dataplane.ports.vhost_user.memory_table import MemoryTable
 from dataplane.ports.vhost_user.protocol import (
@@ -45,17 +46,17 @@ HandUp = Callable[[Record, list[int]], None]
 
 class Backend:
     """Serves `front_end` (taken) for `port`, with at most `n_pairs` of queues.  `unsealed` accepts memory that the
-    front-end could truncate."""
+    front-end could truncate; `space` is what all guests of the process share."""
 
     def __init__(
         self, port: Any, front_end: socket.socket, *, unsealed: bool = False, n_pairs: int = PAIRS_MAX,
-        hand_up: HandUp | None = None,
+        hand_up: HandUp | None = None, space: AddressSpace | None = None,
     ) -> None:
         self.port = port
         self.connection = Connection(front_end)
         self.hand_up = hand_up
         self.protocol_features = 0
-        self.memory = MemoryTable(port, unsealed=unsealed)
+        self.memory = MemoryTable(port, unsealed=unsealed, space=space)
         self.rings = Rings(port, n_pairs)
         self.why_closed = ""
         self.refusal = ""                            # the last one, which `condition` still tells when the front-end has left

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+from dataplane.ports.vhost_user.address_space import AddressSpace
 from dataplane.ports.vhost_user.protocol import MemoryRegion, RefusedError, Ring, check_regions
 from dataplane.sys.files import is_memory, is_memory_file, octets_of_page
 
@@ -21,8 +22,9 @@ from dataplane.sys.files import is_memory, is_memory_file, octets_of_page
 class MemoryTable:
     """What `port` has mapped of its guest.  `unsealed` accepts memory that the front-end could truncate."""
 
-    def __init__(self, port: Any, *, unsealed: bool) -> None:
+    def __init__(self, port: Any, *, unsealed: bool, space: AddressSpace | None = None) -> None:
         self.port = port
+        self.space = space or AddressSpace()
         self.unsealed = unsealed
         self.regions: list[MemoryRegion] = []        # with fds of ours
 
@@ -35,7 +37,12 @@ class MemoryTable:
         for region, fd in zip(regions, fds, strict=False):
             region.fd = fd
             self._check_file(region)
-        self.port.set_memory(regions, running)
+        self.space.take(self, sum(region.offset + region.octets for region in regions))      # a mapping begins with its file
+        try:
+            self.port.set_memory(regions, running)
+        except BaseException:
+            self.space.take(self, sum(region.offset + region.octets for region in self.regions))
+            raise
         del fds[:len(regions)]
         self._close()
         self.regions = regions
@@ -43,6 +50,7 @@ class MemoryTable:
     def forget(self) -> None:
         """Unmap all of it; no ring runs.  Harmless the second time."""
         self.port.drop_memory()
+        self.space.give_back(self)
         self._close()
 
     # State that a successor needs.
