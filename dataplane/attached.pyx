@@ -6,7 +6,9 @@ import os
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from dataplane.commands cimport Overrun, PortChange, Reopening, command_change, command_overrun, command_reopen
+from dataplane.commands cimport (
+    Failure, Overrun, PortChange, Reopening, command_change, command_fail, command_overrun, command_reopen,
+)
 from dataplane.ports.port cimport Port
 from dataplane.reasons cimport PASS
 from dataplane.runner cimport Runner
@@ -96,17 +98,41 @@ cdef class AttachedPort:
 
     def reopen(self, Runner runner, fds):
         """Give the driver another device of the same kind, whose `fds` it borrows."""
-        cdef Reopening reopening
         if self.config["driver"] not in REOPENED or len(fds) != len(self.driver.fds):
             raise ValueError(f"port {self.config['name']} cannot be given {len(fds)} other file descriptors")
         self.unlisten(runner.switch.epoll_fd)
         # Under the numbers that the driver knows: it need not hear of it, nor the worker wait for it.
         for new, old in zip(fds, self.driver.fds, strict=True):
             os.dup2(new, old, inheritable=False)
+        self._serve_again(runner, self.config["carrier"])
+
+    def revive(self, Runner runner):
+        """Somebody is at the other end again of a port that errors have taken down: serve it as before, unless its device
+        has gone."""
+        if self.state.state == PORT_DOWN and not self.driver.has_gone():
+            self._serve_again(runner, True)
+
+    cdef _serve_again(self, Runner runner, bint has_carrier):
+        cdef Reopening reopening
         reopening.port = self.state
-        reopening.has_carrier = self.config["carrier"]
+        reopening.has_carrier = has_carrier
         runner.call(command_reopen, &reopening)
+        self.is_told = False
         self.listen(runner.switch.epoll_fd)
+
+    cdef _look_into_error(self, Runner runner):
+        """Take the port down if the last error came because its device has gone; the worker cannot ask."""
+        cdef Failure failure
+        failure.port = self.state
+        failure.error = errno.ENODEV if self.driver.has_gone() else 0
+        runner.call(command_fail, &failure)
+
+    def has_failed(self, Runner runner):
+        """Whether the port has gone down or broken by itself since this was asked last."""
+        if self.state.error == errno.ENETDOWN and self.state.state != PORT_DOWN:
+            self._look_into_error(runner)
+        was_told, self.is_told = self.is_told, self.as_listed()["state"] in ("down", "broken")
+        return self.is_told and not was_told
 
     def collect_overruns(self, Runner runner):
         """Book what the kernel dropped before we read it."""
@@ -119,6 +145,8 @@ cdef class AttachedPort:
     def as_listed(self):
         """What messages.py says of a port in the answer to `ports`."""
         state, why = self.driver.condition()
+        if self.state.state == PORT_DOWN:
+            why = f"{os.strerror(self.state.error)}; its guest or its interface brings it up again, or `vswitch up`"
         if not state or self.state.state == PORT_DOWN:
             state = "waiting" if self.state.state == PORT_UP and not self.state.has_carrier else STATES[self.state.state]
         blocked = self.state.blocked_reason

@@ -8,6 +8,11 @@ from dataplane.tables.fdb cimport FdbEntry
 from dataplane.tables.flood_groups cimport FloodGroup
 from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
 
+cdef struct FixedEntry:
+    uint64_t key
+    uint16_t port
+    uint8_t kind                 # FDB_STATIC, FDB_ALLOWED, FDB_EFFECTIVE
+
 cdef struct PortChange:
     PortState *port
     PortState *wanted            # settings to copy; gets the port's old `vlan.sets` for its own
@@ -24,11 +29,6 @@ cdef struct Flush:
     int port_index               # -1 is any
     int vid
     bint keep_fixed              # but what was learned or pinned
-
-cdef struct FixedEntry:
-    uint64_t key
-    uint16_t port
-    uint8_t kind                 # FDB_STATIC, FDB_ALLOWED, FDB_EFFECTIVE
 
 cdef struct PortRelations:
     uint16_t horizon
@@ -54,6 +54,10 @@ cdef struct Announcement:
     uint8_t wanted[PORTS_MAX]    # whose addresses are said
     uint64_t at                  # first bucket
     uint64_t end
+
+cdef struct Failure:             # of a port
+    PortState *port
+    int error                    # its device has gone; 0: what was to be looked into is nothing
 
 cdef struct Reopening:
     PortState *port
@@ -88,6 +92,8 @@ cdef void command_fix(SwitchState *switch, void *argument) noexcept nogil       
 cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil    # Relations
 cdef void command_team(SwitchState *switch, void *argument) noexcept nogil      # Teams
 cdef void command_announce(SwitchState *switch, void *argument) noexcept nogil  # Announcement
+cdef void command_fail(SwitchState *switch, void *argument) noexcept nogil      # Failure
+cdef void command_hold(SwitchState *switch, void *argument) noexcept nogil      # bint
 cdef void command_reopen(SwitchState *switch, void *argument) noexcept nogil    # Reopening
 cdef void command_fids(SwitchState *switch, void *argument) noexcept nogil      # SharedLearning
 cdef void command_resume(SwitchState *switch, void *argument) noexcept nogil    # PortState

@@ -8,6 +8,7 @@ from libc.string cimport memcpy
 
 from dataplane.ageing cimport flush_entries
 from dataplane.frames.frame cimport BURST_MAX
+from dataplane.losses cimport port_go_down, release_queue
 from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport forget_entry
 from dataplane.state cimport (
@@ -17,7 +18,7 @@ from dataplane.state cimport (
 from dataplane.sys.compiler cimport counter_add
 from dataplane.tables.fdb cimport FDB_LEARNED, FDB_PINNED, FDB_WAYS, FdbEntry, entry_is_old, fdb_find, fdb_insert, fdb_next
 from dataplane.tables.flood_groups cimport FloodGroup
-from dataplane.worker cimport release_queue, worker_announce
+from dataplane.worker cimport worker_announce
 
 
 cdef void command_stop(SwitchState *switch, void *argument) noexcept nogil:
@@ -163,6 +164,17 @@ cdef void command_announce(SwitchState *switch, void *argument) noexcept nogil:
                 worker_announce(switch, switch.ports[entry.port], entry.key)
                 n += 1
         announcement.at += 1
+
+
+cdef void command_fail(SwitchState *switch, void *argument) noexcept nogil:
+    cdef Failure *failure = <Failure *>argument
+    failure.port.error = 0
+    if failure.error and failure.port.state != PORT_DOWN:
+        port_go_down(switch, failure.port, failure.error)
+
+
+cdef void command_hold(SwitchState *switch, void *argument) noexcept nogil:
+    switch.is_held = (<bint *>argument)[0]
 
 
 cdef void command_reopen(SwitchState *switch, void *argument) noexcept nogil:

@@ -5,7 +5,8 @@ Threads: the main thread reads what the worker has written into the ring.
 
 from dataplane.state cimport BLOCK_NS, POLICY_MONITOR
 from dataplane.tables.event_ring cimport (
-    EVENT_IP_BINDING, EVENT_LOOP_GUARD, EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_read,
+    EVENT_DHCP_SERVER, EVENT_FORGED_TRANSMITS, EVENT_IP_BINDING, EVENT_LOOP_GUARD, EVENT_ROUTER_ADVERTISEMENT, EVENT_RX_ERROR,
+    EVENT_STORM_CONTROL, EVENT_TX_ERROR, EVENT_UNREADABLE_OFFLOAD, EVENTS_N, Event, EventRing, event_read,
 )
 
 from dataplane.mac import mac_text
@@ -39,14 +40,18 @@ cdef list events_take(EventRing *ring, dict configs):
             "vlan": event.source_key & 0xFFF,
         }
         other = configs.get(event.other_port, {}).get("name", "")
+        if event.what in (EVENT_UNREADABLE_OFFLOAD, EVENT_RX_ERROR):
+            del message["mac"], message["vlan"]      # nothing is known of the frame
         if event.what == EVENT_STORM_CONTROL:
             message["kind"] = STORM_WORDS[event.kind]
             message["blocked_s"] = BLOCK_S if (config["storm_control"] or {}).get("action") == "block" else 0
         elif event.what == EVENT_LOOP_GUARD:
             message |= {"other": other, "guest": config["guest"], "blocked_s": BLOCK_S}
-        elif event.what >= EVENT_IP_BINDING:
+        elif event.what == EVENT_RX_ERROR:
+            message["errno"] = event.kind
+        elif event.what in (EVENT_IP_BINDING, EVENT_DHCP_SERVER, EVENT_ROUTER_ADVERTISEMENT, EVENT_FORGED_TRANSMITS):
             message["monitored"] = event.kind == POLICY_MONITOR
-        else:
+        elif event.what not in (EVENT_UNREADABLE_OFFLOAD, EVENT_TX_ERROR):
             message["from"] = other
         taken.append(message)
     return taken

@@ -31,7 +31,9 @@ Requests
     guest_plug   {"port": NAME, "state": {...} | None} + fds    the connection of a vhost-user front-end; with a state, what a
                                               predecessor had handed up (`guest_state`), its fds in the same order
     guest_unplug {"port": NAME}
-    guests_start                           guests with a state have been plugged in, all of them: what they send may come
+    guests_start                           all ports and guests of a predecessor are there: frames may flow.  A successor
+                                              (`--waits`) moves none before
+    hold         {"held": BOOL}            while ports change, unicast to nobody known goes nowhere: its port may be the next
     fdb          {"from": cursor}          -> {"entries": [{vlan, mac, port, kind, pinned, age_s}], "next": cursor | None};
                                               kind: learned, static, allowed; vlan: the one that the entry's VLAN learns with
     fdb_flush    {"port": NAME | None, "vlan": VID | None}
@@ -148,6 +150,9 @@ EVENTS = (
     "dhcp_server",
     "router_advertisement",
     "forged_transmits",
+    "unreadable_offload",        # the port sends super-frames that its driver cannot read
+    "rx_error",                  # errno: the kernel gave an error in the place of a frame
+    "tx_error",                  # the kernel refused a frame for good
 )
 
 

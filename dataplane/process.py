@@ -32,6 +32,7 @@ log = logging.getLogger("dataplane")
 FDB_PAGE = 400                   # entries of one reply: about 90 octets each, under MESSAGE_MAX
 PORTS_PAGE = 48                  # configurations of one reply
 OVERRUNS_S = 1.0                 # how often the kernel is asked for frames that it dropped
+HOLD_S = 30.0                    # how long a change lasts whose vswitchd has gone
 
 Reply = tuple[dict[str, Any], list[int]]
 
@@ -39,7 +40,8 @@ Reply = tuple[dict[str, Any], list[int]]
 class Dataplane:
     """Serves one vswitchd at a time; a newer connection replaces an older one."""
 
-    def __init__(self, listener: socket.socket, tables_fd: int, config: dict[str, Any], alone_s: float = ALONE_S) -> None:
+    def __init__(self, listener: socket.socket, tables_fd: int, config: dict[str, Any], alone_s: float = ALONE_S, *,
+                 waits: bool = False) -> None:
         self.listener = listener
         self.ending = Ending(listener, alone_s)
         self.tables_fd = tables_fd
@@ -49,7 +51,9 @@ class Dataplane:
         self.guests = Guests(self.selector, self.switch, self.send)
         self.links = Links(self.switch, self.send)
         self.is_running = True
-        self.down: set[str] = set()
+        self.waits = waits                           # for all ports and guests of a predecessor
+        self.is_held = False
+        self.alone_since_s = 0.0
         self.overruns_due_s = 0.0
         self.n_lost = 0                              # events that found no room, as told
         self.words: dict[str, Callable[[dict[str, Any], list[int]], Reply]] = {
@@ -62,6 +66,7 @@ class Dataplane:
             "guest_plug": self.guest_plug,
             "guest_unplug": self.guest_unplug,
             "guests_start": self.guests_start,
+            "hold": self.hold,
             "switch_set": self.switch_set,
             "fdb": self.fdb,
             "fdb_flush": self.fdb_flush,
@@ -74,7 +79,8 @@ class Dataplane:
         self.selector.register(self.ending, selectors.EVENT_READ, self.end)
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
         self.selector.register(self.switch.event_fd, selectors.EVENT_READ, self.report)
-        self.switch.start()
+        if not self.waits:
+            self.switch.start()
         while self.is_running:
             waits = (self.guests.tick(), self.links.tick(), OVERRUNS_S if self.switch.n_ports else None,
                      self.ending.wait_s(self.connection is not None))
@@ -84,6 +90,7 @@ class Dataplane:
             self.collect_overruns()
             if self.ending.is_alone(self.connection is not None):
                 self.end()
+            self.end_hold()
         self.switch.close()
 
     def end(self) -> None:
@@ -94,6 +101,12 @@ class Dataplane:
         if time.monotonic() >= self.overruns_due_s:
             self.overruns_due_s = time.monotonic() + OVERRUNS_S
             self.switch.collect_overruns()
+
+    def end_hold(self) -> None:
+        """A vswitchd that died amid a change, and is not followed, must not hold frames up for ever."""
+        if self.is_held and self.connection is None and time.monotonic() - self.alone_since_s > HOLD_S:
+            self.is_held = False
+            self.switch.hold(False)
 
     # Connections.
 
@@ -115,6 +128,7 @@ class Dataplane:
             self.selector.unregister(self.connection)
             self.connection.close()
             self.connection = None
+            self.alone_since_s = time.monotonic()
 
     def serve(self) -> None:
         """Answer one request."""
@@ -161,15 +175,10 @@ class Dataplane:
         for event in events:
             log.warning("%s", " ".join(f"{key} {value}" for key, value in event.items()))
             self.send(event, [])
-        for port in self.switch.ports():
+        for port in self.switch.take_failures():
             name = port["config"]["name"]
-            if port["state"] not in ("down", "broken"):
-                self.down.discard(name)
-            elif name not in self.down:
-                self.down.add(name)
-                log.warning("port %s is %s: %s", name, port["state"], port["why"] or os.strerror(port["errno"]))
-                self.send({"event": "port_down", "port": name, "errno": port["errno"]}, [])
-                self.switch.settle()
+            log.warning("port %s is %s: %s", name, port["state"], port["why"] or os.strerror(port["errno"]))
+            self.send({"event": "port_down", "port": name, "errno": port["errno"]}, [])
         self.guests.settle_all()
 
     # Words.
@@ -206,7 +215,6 @@ class Dataplane:
     def port_add(self, request: dict[str, Any], fds: list[int]) -> Reply:
         handed, fds[:] = list(fds), []               # the switch owns them from here on, also when it fails
         self.switch.port_add(request["config"], handed)
-        self.down.discard(request["config"].get("name", ""))
         return {}, []
 
     def port_set(self, request: dict[str, Any], fds: list[int]) -> Reply:
@@ -216,13 +224,11 @@ class Dataplane:
     def port_reopen(self, request: dict[str, Any], fds: list[int]) -> Reply:
         handed, fds[:] = list(fds), []
         self.switch.port_reopen(request["port"], handed)
-        self.down.discard(request["port"])
         return {}, []
 
     def port_remove(self, request: dict[str, Any], fds: list[int]) -> Reply:
         self.guests.unplug(request["port"])
         self.switch.port_remove(request["port"])
-        self.down.discard(request["port"])
         return {}, []
 
     def guest_plug(self, request: dict[str, Any], fds: list[int]) -> Reply:
@@ -239,7 +245,15 @@ class Dataplane:
         return {}, []
 
     def guests_start(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        if self.waits:
+            self.waits = False
+            self.switch.start()
         self.guests.start()
+        return {}, []
+
+    def hold(self, request: dict[str, Any], fds: list[int]) -> Reply:
+        self.is_held = request["held"] is True
+        self.switch.hold(self.is_held)
         return {}, []
 
     def switch_set(self, request: dict[str, Any], fds: list[int]) -> Reply:
@@ -265,6 +279,7 @@ def main() -> None:
     parser.add_argument("--tables-fd", type=int, required=True)
     parser.add_argument("--config", type=json.loads, required=True)
     parser.add_argument("--alone-s", type=float, default=ALONE_S, help="how long to go on without vswitchd and without a door")
+    parser.add_argument("--waits", action="store_true", help="a successor: move no frame before `guests_start`")
     arguments = parser.parse_args()
     handler = BoundedHandler()
     handler.addFilter(Moderation())                  # a guest's emulator must not fill the memory that /run is made of
@@ -272,7 +287,7 @@ def main() -> None:
     listener = socket.socket(fileno=arguments.listen_fd)
     # Once more, by us: SO_PEERCRED shows whoever listened last (unix(7)), and a new vswitchd has to find this process.
     listener.listen()
-    Dataplane(listener, arguments.tables_fd, arguments.config, arguments.alone_s).run()
+    Dataplane(listener, arguments.tables_fd, arguments.config, arguments.alone_s, waits=arguments.waits).run()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("same_port", "The destination lives behind the port that the frame came in by."),
     ("isolated", "Both ports are isolated from each other."),
     ("uplink_to_uplink", "Frames from one uplink never leave by another."),
-    ("unknown_unicast", "Nobody with the destination address is known and the port's `unknown_unicast` lets it go nowhere."),
+    ("unknown_unicast", "Nobody with the destination address is known and the port's `unknown_unicast` lets it go nowhere, or "
+                        "the ports of the switch are being changed at this moment."),
     ("no_receiver", "No other port takes part in the frame's VLAN."),
     ("port_down", "The destination's port is down or has no guest."),
     ("tx_queue_full", "The receiver does not take its frames fast enough and its queue is full."),
@@ -53,6 +54,9 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("mirrors", "The port is the destination of a mirror: it gets copies and nothing else, and nothing enters by it."),
     ("teaming", "The frame came by an uplink that its receiver does not use, or it is one of our own that the network sent back "
                 "by another uplink of the team."),
+    ("unreadable_offload", "The port sent a super-frame of a kind that a packet socket cannot read: UDP that is to be fragmented "
+                           "(UFO, which QEMU offers at a TAP unless its line says `host_ufo=off`), or SCTP behind an uplink."),
+    ("rx_error", "The kernel answered with an error in the place of a frame that came in."),
 )
 
 # The same about a frame that another port refused, the `{port}` of its destination: it is that one's setting, and not the

@@ -26,6 +26,7 @@ from dataplane.worker cimport WAKE, drain_queue, serve_port, worker_run
 cdef enum:
     POOL_BUFFERS = 4096          # 8 MiB, touched only when used
     POOL_FRAMES = 4096
+    SPIN_US_MAX = 50             # polling is rationed
 
 assert sizeof(Frame) == 64, "a frame descriptor is one cache line"
 
@@ -120,6 +121,12 @@ cdef class Runner:
         """Move the clock of a switch without a worker."""
         self.switch.now_ns = now_ns
         self.switch.now_s = <uint32_t>(now_ns // 1000000000)
+
+    def set_spin(self, spin_us):
+        """How long a silent port is polled: a word that the worker reads once a round; it needs no command."""
+        if not 0 <= spin_us <= SPIN_US_MAX:
+            raise ValueError(f"a worker spins for at most {SPIN_US_MAX} us")
+        self.switch.spin_ns = spin_us * 1000
 
     cdef serve_until_idle(self, list indices):
         """What waits for each port, then one burst from each in turn, as often as one of them has something."""

@@ -24,7 +24,6 @@ cdef enum:
     ALLOWED_MAX = 16             # `allowed_macs` of a port
     QUEUE_FRAMES_MAX = 256       # frames that may wait for one slow receiver
     QUEUE_OCTETS_MAX = 524288    # and their octets
-    HARD_ERRORS_MAX = 3          # in a row; then the port is down
 
 cdef enum:                       # PortState.role
     ROLE_GUEST, ROLE_UPLINK, ROLE_HOST
@@ -116,12 +115,12 @@ cdef struct PortState:
     uint32_t reported_s[EVENTS_N + STORM_KINDS]   # when this port said each thing last; of storms each kind is one
     # What sending reads, before its copies: 64 ports with one copy each must not cost 64 times many lines.
     int poll_fd
-    int error                    # errno of the last hard error
+    int error                    # errno that took the port down, or is to be looked into
     uint32_t n_queued
     uint32_t queued_octets
     uint64_t busy_until_ns       # of a driver that may be polled: until then it is
-    uint8_t n_rx_errors          # hard ones in a row: a port that only sends is broken too
-    uint8_t n_tx_errors
+    uint16_t n_rx_errors         # in a row (losses.pxd): a port that only sends is broken too
+    uint16_t n_tx_errors
     uint8_t state
     uint8_t is_ready             # on the list of ports that have something to read
     uint8_t waits_for_room       # EPOLLOUT is asked for
@@ -160,6 +159,7 @@ cdef struct SwitchState:
     uint32_t is_running
     uint64_t n_impossible
     uint64_t spin_ns             # how long a silent port is polled
+    uint8_t is_held              # while ports change: unicast to nobody known goes nowhere
     uint64_t *heartbeat_ns       # in the shared memory
     uint64_t *busy_cycles        # there too: TSC cycles of rounds that had frames
     int epoll_fd

@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from dataplane.attached cimport AttachedPort
-from dataplane.commands cimport command_add, command_ageing, command_remove, command_resume
+from dataplane.commands cimport command_add, command_ageing, command_hold, command_remove, command_resume
 from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
 from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list
@@ -29,9 +29,6 @@ from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
 from dataplane.team import is_in_team
 
-cdef enum:
-    SPIN_US_MAX = 50             # polling is rationed
-
 DEBUG = bool(is_debug_build())
 
 
@@ -45,6 +42,7 @@ cdef class Switch:
     cdef Teaming teaming
     cdef dict attached                   # name -> AttachedPort
     cdef object claims                   # theirs
+    cdef bint is_held                    # ports are being changed (`hold`)
     cdef readonly dict config
 
     def __cinit__(self, config=None, tables_fd=None):
@@ -58,7 +56,7 @@ cdef class Switch:
         self.flooding = Flooding(self.runner)
         self.teaming = Teaming(self.runner)
         self.switch.fdb.ageing_s = self.config["ageing_s"]
-        self._set_spin(self.config["spin_us"])
+        self.runner.set_spin(self.config["spin_us"])
         check_mirrors(self.config["mirrors"])
         if self.config["shared_learning"]:
             share_learning(self.runner, self.config["shared_learning"])
@@ -118,6 +116,10 @@ cdef class Switch:
         forgets = differ(old, new, "learning", "mac", "vlan") or (
             old["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
         readdresses = differ(old, new, "allowed_macs", "effective_mac", "mac_changes")
+        if new["carrier"] and not old["carrier"]:
+            port.revive(self.runner)
+        if forgets or readdresses:                   # until the fixed addresses are entered anew no frame may miss one
+            self._tell_held(True)
         port.change(self.runner, new, forgets=forgets, starts_anew=forgets, readdresses=readdresses)
         if differ(old, new, "vlan", "learning", "role", "promiscuous_mode"):
             self.flooding.regroup(new, vlans_of(old["vlan"]), vlans_of(new["vlan"]))
@@ -126,6 +128,7 @@ cdef class Switch:
             self._relate()
         if forgets or readdresses:
             self._fix_claimed([old, new])
+            self._tell_held(self.is_held)
         self._settle()
 
     def port_reopen(self, name, fds):
@@ -138,6 +141,21 @@ cdef class Switch:
         self.teaming.forget(name)
         self._settle()
 
+    def hold(self, bint is_held):
+        """While ports are added and removed: unicast to nobody known goes nowhere, for its port may be the next."""
+        self.is_held = is_held
+        self._tell_held(is_held)
+
+    cdef _tell_held(self, bint is_held):
+        self.runner.call(command_hold, &is_held)
+
+    def take_failures(self):
+        """The ports, as `ports` lists them, that have gone down or broken by themselves since the last call."""
+        failed = [port.as_listed() for port in self._by_index() if port.has_failed(self.runner)]
+        if failed:
+            self._settle()                           # a team has one link less
+        return failed
+
     def port_remove(self, name):
         cdef AttachedPort port = self._attached(name)
         self.flooding.regroup(port.config, vlans_of(port.config["vlan"]), set())
@@ -146,8 +164,10 @@ cdef class Switch:
         self.claims.remove(name)
         self._relate(port.config)
         self._settle()               # before the port goes: others may learn for it
+        self._tell_held(True)        # another may have a claim to its addresses
         self.runner.call(command_remove, port.state)
         self._fix_claimed([port.config])
+        self._tell_held(self.is_held)
         memset(port.state.counters, 0, sizeof(PortCounters))
         port.driver.close()
 
@@ -179,10 +199,6 @@ cdef class Switch:
         if config is not None and not self.config["mirrors"] and not self.claims.is_related(config):
             return
         relate(self.runner, [port.config for port in self.attached.values()], self.config["mirrors"])
-
-    def settle(self):
-        """Look at the links of a team again: a port has gone down by itself."""
-        self._settle()
 
     cdef _settle(self):
         self.teaming.settle(self.config["teaming"], self.attached)
@@ -228,7 +244,7 @@ cdef class Switch:
         check_mirrors(new["mirrors"])
         for port in self.attached.values():
             refuse_taken(port.config, self.claims, self.config["fdb_capacity"], new["shared_learning"])
-        self._set_spin(new["spin_us"])
+        self.runner.set_spin(new["spin_us"])
         self.config = new
         self.runner.call(command_ageing, &ageing_s)
         if old["shared_learning"] != new["shared_learning"]:
@@ -240,13 +256,6 @@ cdef class Switch:
                 self._fix(port)
         self._relate()
         self._settle()
-
-    cdef _set_spin(self, spin_us):
-        """A word that the worker reads once a round; it needs no command."""
-        if not 0 <= spin_us <= SPIN_US_MAX:
-            raise ValueError(f"a worker spins for at most {SPIN_US_MAX} us")
-        self.config["spin_us"] = spin_us
-        self.switch.spin_ns = spin_us * 1000
 
     # Counters and events.
 

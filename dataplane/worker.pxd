@@ -12,4 +12,3 @@ cdef uint32_t worker_serve_all(SwitchState *switch) noexcept nogil
 cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil
 cdef void worker_announce(SwitchState *switch, PortState *port, uint64_t key) noexcept nogil
 cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil
-cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil

@@ -6,29 +6,32 @@ whole burst is served again without asking the kernel whether it has more.
 Threads: this is the worker.
 """
 
-from libc.errno cimport EAGAIN, EINTR, ENETDOWN, EPROTO
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.errno cimport EAGAIN, EINTR
+from libc.stdint cimport uint32_t, uint64_t
 
 from dataplane.ageing cimport ageing_sweep, reopen_ports
 from dataplane.frames.frame cimport (
-    BURST_MAX, FRAME_KEPT, FRAME_REFUSED, FRAME_TAGGED, Burst, Frame, frame_refuse, frame_wire_bytes,
+    BURST_MAX, FRAME_KEPT, FRAME_REFUSED, FRAME_TAGGED, PORT_NONE, Burst, Frame, frame_refuse, frame_wire_bytes,
 )
 from dataplane.frames.pool cimport KeptFrame, frame_keep, kept_release
 from dataplane.frames.rarp cimport rarp_begin
+from dataplane.losses cimport rx_failed, tx_failed
 from dataplane.pipeline cimport pipeline_run
 from dataplane.ports.port cimport TxCopy
-from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_QUEUE_FULL, PASS, Reason
+from dataplane.reasons cimport (
+    DROP_PORT_DOWN, DROP_TX_ERROR, DROP_TX_QUEUE_FULL, DROP_UNREADABLE_OFFLOAD, PASS, Reason,
+)
 from dataplane.stages.egress cimport egress_copy
 from dataplane.state cimport (
-    HARD_ERRORS_MAX, NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState,
-    port_reckon,
+    NEVER_NS, PORT_DOWN, PORTS_MAX, QUEUE_FRAMES_MAX, QUEUE_OCTETS_MAX, PortState, SwitchState, port_report,
 )
 from dataplane.sys.compiler cimport (
     clock_ns, counter_add, load_acquire_u32, read_tsc, store_release_u32, vs_likely, vs_unlikely,
 )
 from dataplane.sys.epoll cimport (
-    EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
+    EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, epoll_ctl, epoll_event, epoll_wait, read, write,
 )
+from dataplane.tables.event_ring cimport EVENT_TX_ERROR, EVENT_UNREADABLE_OFFLOAD
 from dataplane.tables.vlan_table cimport VID_NONE
 
 cdef enum:
@@ -44,32 +47,8 @@ cdef void set_interest(SwitchState *switch, PortState *port, bint wants_room) no
         return
     event.events = EPOLLIN | (EPOLLOUT if wants_room else 0)
     event.data.u64 = port.index
-    epoll_ctl(switch.epoll_fd, EPOLL_CTL_MOD, port.poll_fd, &event)
-    port.waits_for_room = wants_room
-
-
-cdef void hard_error(SwitchState *switch, PortState *port, int error, uint8_t *n_in_a_row) noexcept nogil:
-    """Count an error that is not "try again"; three in a row one way take the port down, and only this port."""
-    cdef uint64_t one = 1
-    cdef epoll_event event
-    counter_add(&port.counters.errors, 1)
-    # The interface is down, not the socket: it comes back by itself, and netlink tells vswitchd.
-    if error == ENETDOWN:
-        return
-    port.error = error
-    # The driver has closed itself and says why; its peer may start anew, so the port stays with epoll.
-    if error == EPROTO:
-        write(switch.event_fd, &one, sizeof(one))
-        return
-    n_in_a_row[0] += 1
-    if n_in_a_row[0] < HARD_ERRORS_MAX:
-        return
-    port.state = PORT_DOWN
-    port.has_carrier = 0
-    port_reckon(port)
-    if port.poll_fd >= 0:
-        epoll_ctl(switch.epoll_fd, EPOLL_CTL_DEL, port.poll_fd, &event)
-    write(switch.event_fd, &one, sizeof(one))
+    if epoll_ctl(switch.epoll_fd, EPOLL_CTL_MOD, port.poll_fd, &event) == 0:      # else the next frame tries again
+        port.waits_for_room = wants_room
 
 
 cdef inline bint has_refused(const TxCopy *copies, uint32_t n) noexcept nogil:
@@ -97,11 +76,13 @@ cdef inline void lose_copy(PortState *port, TxCopy *copy, Reason reason) noexcep
         frame_refuse(copy.frame, port.index, reason)
 
 
-cdef void count_one_by_one(PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
+cdef void count_one_by_one(SwitchState *switch, PortState *port, TxCopy *copies, uint32_t n) noexcept nogil:
     """Book what the driver took: sent, or refused for good with a reason."""
     cdef uint32_t i
     for i in range(n):
         if copies[i].reason != PASS:
+            if copies[i].reason == DROP_TX_ERROR:
+                port_report(switch, port, EVENT_TX_ERROR, copies[i].frame.source_key, PORT_NONE, 0)
             lose_copy(port, &copies[i], copies[i].reason)
         else:
             count_sent(port, 1, copies[i].frame.n_packets, frame_wire_bytes(copies[i].frame, copies[i].tagged))
@@ -113,6 +94,9 @@ cdef void keep_copies(SwitchState *switch, PortState *port, TxCopy *copies, uint
     cdef KeptFrame *kept
     for i in range(n):
         kept = NULL
+        if vs_unlikely(port.state == PORT_DOWN):
+            lose_copy(port, &copies[i], DROP_PORT_DOWN)
+            continue
         if port.n_queued < QUEUE_FRAMES_MAX and port.queued_octets + copies[i].frame.length <= QUEUE_OCTETS_MAX:
             kept = frame_keep(&switch.pool, copies[i].frame, copies[i].tci, copies[i].tagged)
         if kept == NULL:
@@ -148,28 +132,18 @@ cdef void drain_queue(SwitchState *switch, PortState *port) noexcept nogil:
         taken = port.driver.tx_burst(port.device, &copy, 1)
         if taken == 0 or taken == -EAGAIN:
             return
-        if taken < 0:
-            hard_error(switch, port, -taken, &port.n_tx_errors)
-            return
-        port.n_tx_errors = 0
-        count_one_by_one(port, &copy, 1)
+        if taken > 0:
+            port.n_tx_errors = 0
+        else:
+            tx_failed(switch, port, &copy, -taken)
+            if port.state == PORT_DOWN:              # the queue is gone
+                return
+        count_one_by_one(switch, port, &copy, 1)
         port.queue_head = kept.next
         port.n_queued -= 1
         port.queued_octets -= kept.frame.length
         kept_release(&switch.pool, kept)
     set_interest(switch, port, False)
-
-
-cdef void release_queue(SwitchState *switch, PortState *port) noexcept nogil:
-    """Drop what waits for a port that goes away, or has another guest from now on."""
-    cdef KeptFrame *kept
-    while port.queue_head != NULL:
-        kept = port.queue_head
-        port.queue_head = kept.next
-        counter_add(&port.counters.tx_drops[DROP_PORT_DOWN], 1)
-        kept_release(&switch.pool, kept)
-    port.n_queued = 0
-    port.queued_octets = 0
 
 
 cdef inline void send_burst(SwitchState *switch, PortState *port) noexcept nogil:
@@ -178,15 +152,13 @@ cdef inline void send_burst(SwitchState *switch, PortState *port) noexcept nogil
     if vs_likely(port.queue_head == NULL):           # otherwise frames would overtake the waiting ones
         taken = port.driver.tx_burst(port.device, port.tx.copies, port.tx.n)
         if vs_unlikely(taken < 0):
-            if taken != -EAGAIN:
-                hard_error(switch, port, -taken, &port.n_tx_errors)
-            taken = 0
+            taken = 0 if taken == -EAGAIN else tx_failed(switch, port, port.tx.copies, -taken)
         elif taken:
             port.n_tx_errors = 0
     if vs_likely(<uint32_t>taken == port.tx.n and not has_refused(port.tx.copies, port.tx.n)):
         count_sent(port, port.tx.n, port.tx.n_packets, port.tx.n_octets)
     else:
-        count_one_by_one(port, port.tx.copies, <uint32_t>taken)
+        count_one_by_one(switch, port, port.tx.copies, <uint32_t>taken)
         keep_copies(switch, port, port.tx.copies + taken, port.tx.n - <uint32_t>taken)
     port.tx.n = 0
     port.tx.n_packets = 0
@@ -200,15 +172,17 @@ cdef inline void send_all(SwitchState *switch) noexcept nogil:
     switch.n_tx_ports = 0
 
 
-cdef inline void count_dropped(PortState *port, const Frame *frame) noexcept nogil:
+cdef inline void count_dropped(SwitchState *switch, PortState *port, const Frame *frame) noexcept nogil:
     """Book a frame that reached nobody, at its sender; and whether it was for another port's sake."""
     counter_add(&port.counters.drops[frame.reason], 1)
     if frame.flags & FRAME_REFUSED and frame.destination_key != port.index:
         counter_add(&port.counters.refused[frame.reason], 1)
         port.counters.refused_by[frame.reason] = frame.destination_key + 1
+    if vs_unlikely(frame.reason == DROP_UNREADABLE_OFFLOAD):
+        port_report(switch, port, EVENT_UNREADABLE_OFFLOAD, 0, PORT_NONE, 0)
 
 
-cdef inline void count_received(PortState *port, const Burst *burst) noexcept nogil:
+cdef inline void count_received(SwitchState *switch, PortState *port, const Burst *burst) noexcept nogil:
     """Book the fate of each frame of the burst: rx_frames == sent + kept + drops."""
     cdef uint64_t n_bytes = 0, n_packets = 0, n_sent = 0, n_kept = 0
     cdef uint32_t i
@@ -222,7 +196,7 @@ cdef inline void count_received(PortState *port, const Burst *burst) noexcept no
         elif frame.flags & FRAME_KEPT:
             n_kept += 1
         else:
-            count_dropped(port, frame)
+            count_dropped(switch, port, frame)
     counter_add(&port.counters.rx_frames, burst.n)
     counter_add(&port.counters.rx_packets, n_packets)
     counter_add(&port.counters.rx_bytes, n_bytes)
@@ -241,14 +215,14 @@ cdef int serve_port(SwitchState *switch, PortState *port) noexcept nogil:
     n = port.driver.rx_burst(port.device, burst)
     if n <= 0:
         if n < 0 and n != -EAGAIN and n != -EINTR:
-            hard_error(switch, port, -n, &port.n_rx_errors)
+            rx_failed(switch, port, -n)
         return 0
     port.n_rx_errors = 0
     pipeline_run(switch, port, burst)
     send_all(switch)
     if port.driver.rx_done != NULL:
         port.driver.rx_done(port.device, burst)
-    count_received(port, burst)
+    count_received(switch, port, burst)
     return n
 
 

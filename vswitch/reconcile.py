@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
 from vswitch.errors import PartlyAppliedError, VswitchError, WaitingError
@@ -25,6 +26,7 @@ class Machine(Protocol):
 
     def observe(self, topology: str, namespace: str) -> Observed: ...
     def perform(self, step: Step) -> None: ...
+    def change(self, topology: str) -> AbstractContextManager[None]: ...       # around the steps of one change
 
 
 @runtime_checkable
@@ -47,7 +49,8 @@ def preview(text: str, file: str, wish: Wish, machine: Machine) -> list[Step]:
 def up(text: str, file: str, wish: Wish, machine: Machine, told: Told = lambda done, n: None) -> list[Step]:
     """Make the topology in `text` so; the steps that were taken.  What fails half way is taken back."""
     steps = preview(text, file, wish, machine)
-    apply(steps, machine, told)
+    with machine.change(steps[0].topology if steps else ""):
+        apply(steps, machine, told)
     left = preview(text, file, wish, machine)
     unfinished = [step for step in left if not isinstance(step, Await)]
     if unfinished:
@@ -62,7 +65,8 @@ def up(text: str, file: str, wish: Wish, machine: Machine, told: Told = lambda d
 def down(name: str, wish: Wish, machine: Machine, told: Told = lambda done, n: None) -> list[Step]:
     """Remove what was made for the topology `name`; the steps that were taken."""
     steps = plan_down(name, machine.observe(name, wish.namespace), wish)
-    apply(steps, machine, told)
+    with machine.change(name):
+        apply(steps, machine, told)
     return steps
 
 

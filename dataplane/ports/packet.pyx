@@ -5,8 +5,10 @@ the kernel segments for a receiver that cannot.  A received outer tag arrives be
 goes where every driver puts it, into `tci`.  The socket comes ready: bound, marked, non-blocking (vswitch.host.sockets).
 """
 
+import os
+import socket
 
-from libc.errno cimport EAGAIN, EINTR, EMSGSIZE, ENOBUFS, ENODEV, ENXIO, errno
+from libc.errno cimport EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
@@ -14,10 +16,10 @@ from dataplane.frames.frame cimport (
     BURST_MAX, FRAME_TAG_INSIDE, FRAME_TAGGED, HEADER_LINE, TYPE_8021Q, Burst, Frame, frame_begin, frame_borrow,
     frame_put_tag_back, frame_take_tag_off, frame_type, type_is_tag,
 )
-from dataplane.ports.port cimport Port, TxCopy
+from dataplane.ports.port cimport Port, TxCopy, burst_lose, error_is_devices
 from dataplane.ports.segments cimport TxSegment, copy_is_cut_here, segment_make, segments_begin
-from dataplane.ports.vnet cimport TxScratch, vnet_read, vnet_write
-from dataplane.reasons cimport DROP_OVERSIZE, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
+from dataplane.ports.vnet cimport TxScratch, vnet_gather, vnet_octets, vnet_read, vnet_write
+from dataplane.reasons cimport DROP_OVERSIZE, DROP_PORT_DOWN, DROP_TX_ERROR, DROP_TX_QUEUE_FULL, DROP_UNREADABLE_OFFLOAD
 from dataplane.sys.compiler cimport vs_unlikely
 from dataplane.sys.socket cimport (
     CMSG_DATA, CMSG_FIRSTHDR, MSG_DONTWAIT, MSG_TRUNC, PACKET_AUXDATA, PACKET_STATISTICS, SOL_PACKET,
@@ -40,7 +42,7 @@ cdef struct PacketDevice:
     mmsghdr rx_messages[BURST_MAX]
     mmsghdr tx_messages[BURST_MAX]
     TxScratch tx[BURST_MAX]
-    TxSegment *segment           # of a tunnel's super-frame
+    TxSegment *segment           # of a tunnel's super-frame; its room is also for one copy that has too many pieces
 
 
 cdef void take_auxiliary_tag(Frame *frame, msghdr *message) noexcept nogil:
@@ -62,6 +64,17 @@ cdef void take_auxiliary_tag(Frame *frame, msghdr *message) noexcept nogil:
         frame.flags |= FRAME_TAG_INSIDE
 
 
+cdef int nothing_read(Burst *burst) noexcept nogil:
+    """What recvmmsg's error means; the answer of rx_burst."""
+    if errno == EAGAIN or errno == EINTR:
+        return 0
+    if errno != EINVAL:
+        return -errno
+    # No virtio header can say what kind of super-frame this was (virtio_net_hdr_from_skb), so the kernel has let go of it.
+    burst_lose(burst, DROP_UNREADABLE_OFFLOAD)
+    return 1
+
+
 cdef int packet_rx_burst(void *self, Burst *burst) noexcept nogil:
     cdef PacketDevice *device = <PacketDevice *>self
     cdef Frame *frame
@@ -71,8 +84,8 @@ cdef int packet_rx_burst(void *self, Burst *burst) noexcept nogil:
         device.rx_parts[i][1].iov_base = burst.headers[i]
         device.rx_messages[i].msg_hdr.msg_controllen = CONTROL_ROOM
     n = recvmmsg(device.fd, device.rx_messages, BURST_MAX, MSG_DONTWAIT, NULL)
-    if n < 0:
-        return 0 if errno == EAGAIN or errno == EINTR else -errno
+    if vs_unlikely(n < 0):
+        return nothing_read(burst)
     for i in range(<uint32_t>n):
         frame = frame_begin(burst)
         length = device.rx_messages[i].msg_len
@@ -100,6 +113,7 @@ cdef bint send_segments(PacketDevice *device, TxCopy *copy, uint32_t at) noexcep
     lost, as a part of it would be behind any slow link."""
     cdef TxSegment *segment = device.segment
     cdef uint32_t i
+    cdef int sent
     if not segments_begin(segment, copy):
         copy.reason = DROP_TX_ERROR
         return True
@@ -107,12 +121,17 @@ cdef bint send_segments(PacketDevice *device, TxCopy *copy, uint32_t at) noexcep
     for i in range(copy.frame.n_packets):
         segment_make(segment, copy, i)
         device.tx_messages[at].msg_hdr.msg_iovlen = vnet_write(&device.tx[at], &segment.copy)
-        if sendmmsg(device.fd, &device.tx_messages[at], 1, MSG_DONTWAIT) == 1:
+        sent = sendmmsg(device.fd, &device.tx_messages[at], 1, MSG_DONTWAIT)
+        if sent == 1 and device.tx_messages[at].msg_len == vnet_octets(&segment.copy):
             continue
-        if errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
+        if sent >= 0:
+            copy.reason = DROP_TX_ERROR
+        elif errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
             if i == 0 and errno != ENOBUFS:
                 return False
             copy.reason = DROP_TX_QUEUE_FULL
+        elif errno == ENETDOWN:
+            copy.reason = DROP_PORT_DOWN
         else:
             copy.reason = DROP_OVERSIZE if errno == EMSGSIZE else DROP_TX_ERROR
         break
@@ -120,14 +139,29 @@ cdef bint send_segments(PacketDevice *device, TxCopy *copy, uint32_t at) noexcep
 
 
 cdef inline uint32_t lay_out(PacketDevice *device, const TxCopy *copies, uint32_t at, uint32_t n) noexcept nogil:
-    """Messages for the copies from `at` to below `n`; where they end."""
-    cdef uint32_t i
+    """Messages for the copies from `at` to below `n`; where they end, for there is room to gather one copy only."""
+    cdef uint32_t i, n_parts
+    cdef bint has_gathered = False
     for i in range(at, n):
         if vs_unlikely(copy_is_cut_here(&copies[i])):
             return i
+        n_parts = vnet_write(&device.tx[i], &copies[i])
+        if vs_unlikely(n_parts == 0):
+            if has_gathered:
+                return i
+            has_gathered = True
+            n_parts = vnet_gather(&device.tx[i], &copies[i], device.segment.room)
         device.tx_messages[i].msg_hdr.msg_iov = device.tx[i].parts
-        device.tx_messages[i].msg_hdr.msg_iovlen = vnet_write(&device.tx[i], &copies[i])
+        device.tx_messages[i].msg_hdr.msg_iovlen = n_parts
     return n
+
+
+cdef inline void check_sent(const PacketDevice *device, TxCopy *copies, uint32_t at, uint32_t end) noexcept nogil:
+    """What the kernel took has to be all of each copy."""
+    cdef uint32_t i
+    for i in range(at, end):
+        if vs_unlikely(device.tx_messages[i].msg_len != vnet_octets(&copies[i])):
+            copies[i].reason = DROP_TX_ERROR
 
 
 cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
@@ -145,10 +179,11 @@ cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
                 continue
         sent = sendmmsg(device.fd, device.tx_messages + done, n_ready - done, MSG_DONTWAIT)
         if sent > 0:
+            check_sent(device, copies, done, done + <uint32_t>sent)
             done += <uint32_t>sent
             n_refused = 0
             continue
-        if errno == EAGAIN or errno == EINTR:
+        if sent == 0 or errno == EAGAIN or errno == EINTR:
             break
         if errno == ENOBUFS:                         # the device behind the socket is full
             n_refused += 1
@@ -160,9 +195,11 @@ cdef int packet_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
             continue
         if errno == EMSGSIZE:
             copies[done].reason = DROP_OVERSIZE
-        elif errno == ENODEV or errno == ENXIO:
+        elif errno == ENETDOWN:                      # the interface is down
+            copies[done].reason = DROP_PORT_DOWN
+        elif error_is_devices(errno):
             return -errno if done == 0 else <int>done
-        else:                                        # about this frame: the kernel will never take it
+        else:
             copies[done].reason = DROP_TX_ERROR
         done += 1
     return <int>done
@@ -199,6 +236,13 @@ cdef class PacketPort(Port):
         self.driver.tx_burst = packet_tx_burst
         self.poll_fd = fds[0]
         self.fds = list(fds)
+
+    def has_gone(self):
+        """An interface that goes takes the binding along; one of the same name that comes later is not the same."""
+        if not self.fds:
+            return False
+        with socket.socket(fileno=os.dup(self.fds[0])) as borrowed:
+            return borrowed.family == socket.AF_PACKET and not borrowed.getsockname()[0]
 
     def overruns(self):
         """Frames that the kernel dropped because we did not read them in time (PACKET_STATISTICS), since the last call."""

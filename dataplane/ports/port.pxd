@@ -1,9 +1,10 @@
 """What a port driver is: three functions over a burst.
 
-rx_burst  fills `burst` with at most BURST_MAX frames; never blocks.  Returns how many, or a negative errno.
+rx_burst  fills `burst` with at most BURST_MAX frames; never blocks.  Returns how many, or the negative errno that came in the
+          place of a frame.  A frame that is known to be lost is one of the burst, with its reason (`burst_lose`).
           The first 64 octets are copied into each frame's private header; the rest stays borrowed until rx_done.
 tx_burst  sends copies in order; never blocks.  Returns how many were dealt with (sent, or refused for good with a reason);
-          the caller keeps or drops the rest.  A negative errno says that the port is broken and none was taken.
+          the caller keeps or drops the rest.  A negative errno is about the device (`error_is_devices`): none was taken.
 rx_done   gives the borrowed buffers of `burst` back to their owner, in order.
 rx_arm    of drivers that may be polled: asks for an event on `poll_fd` when something comes, and answers whether something is
           there already.  The worker calls it before it sleeps; between that and the next event there may be none.
@@ -13,9 +14,10 @@ rx_arm    of drivers that may be polled: asks for an event on `poll_fd` when som
 Directions are the switch's: rx enters the switch.  A guest's transmit queue is our rx.
 """
 
+from libc.errno cimport EBADF, EBADFD, ENODEV, ENOTSOCK, ENXIO
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from dataplane.frames.frame cimport BURST_MAX, Burst, Frame
+from dataplane.frames.frame cimport BURST_MAX, Burst, Frame, frame_begin
 
 cdef struct TxCopy:
     Frame *frame                 # borrowed
@@ -41,6 +43,19 @@ cdef struct PortDriver:
     TxBurstSend tx_burst
     RxDone rx_done               # NULL when nothing is to be given back
     RxArm rx_arm                 # NULL for drivers whose `poll_fd` always tells
+
+
+cdef inline bint error_is_devices(int error) noexcept nogil:
+    """Whether an errno says that the device, or its file descriptor, has gone; others are about one frame, or about now."""
+    return error == ENODEV or error == ENXIO or error == EBADFD or error == EBADF or error == ENOTSOCK
+
+
+cdef inline void burst_lose(Burst *burst, uint8_t reason) noexcept nogil:
+    """Add a frame to `burst` of which nothing is known but that it came, and why it is lost."""
+    cdef Frame *frame = frame_begin(burst)
+    frame.length = 0
+    frame.reason = reason
+    burst.n += 1
 
 
 cdef class Gate:

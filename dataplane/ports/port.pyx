@@ -25,6 +25,10 @@ cdef class Port:
         """What the driver says of its peer: "" or `waiting` or `broken`, and a sentence for people."""
         return "", ""
 
+    def has_gone(self):
+        """Whether the device behind the file descriptors is no more, as far as the driver can tell without an error."""
+        return False
+
     def overruns(self):
         """Frames that the kernel dropped before we read them, since the last call."""
         return 0

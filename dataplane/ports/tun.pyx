@@ -4,17 +4,17 @@ The kernel side belongs to the host (a `host` port) or to a lab's namespace.  On
 64 KiB with IFF_VNET_HDR and TUNSETOFFLOAD; the device comes with both set (vswitch.host.taps).
 """
 
-from libc.errno cimport EAGAIN, EINTR, EINVAL, EIO, ENOBUFS, errno
+from libc.errno cimport EAGAIN, EINTR, EIO, ENETDOWN, ENOBUFS, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
 from dataplane.frames.frame cimport (
     BURST_BYTES_MAX, BURST_MAX, HEADER_LINE, Burst, Frame, frame_begin, frame_borrow, frame_take_tag_off,
 )
-from dataplane.ports.port cimport Port, TxCopy
+from dataplane.ports.port cimport Port, TxCopy, burst_lose, error_is_devices
 from dataplane.ports.segments cimport TxSegment, copy_is_cut_here, segment_make, segments_begin
-from dataplane.ports.vnet cimport TxScratch, vnet_read, vnet_write
-from dataplane.reasons cimport DROP_PORT_DOWN, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
+from dataplane.ports.vnet cimport TxScratch, vnet_gather, vnet_octets, vnet_read, vnet_write
+from dataplane.reasons cimport DROP_PORT_DOWN, DROP_RUNT, DROP_RX_ERROR, DROP_TX_ERROR, DROP_TX_QUEUE_FULL
 from dataplane.sys.compiler cimport vs_unlikely
 from dataplane.sys.socket cimport iovec, readv, virtio_net_hdr, writev
 
@@ -45,11 +45,15 @@ cdef int tun_rx_burst(void *self, Burst *burst) noexcept nogil:
         parts[2].iov_base = device.buffers + <uint64_t>burst.n * RX_ROOM
         length = readv(device.fd, parts, 3)
         if length < 0:
-            # EIO and EBADFD: the interface is down or gone.  Frames that were read are still good.
-            if errno != EAGAIN and errno != EINTR and burst.n == 0:
+            if errno == EAGAIN or errno == EINTR:
+                break
+            # EBADFD: the interface has gone.  Frames that were read are still good, and the one behind them is lost.
+            if burst.n == 0:
                 return -errno
+            burst_lose(burst, DROP_RX_ERROR)
             break
-        if length < <ssize_t>sizeof(virtio_net_hdr):
+        if vs_unlikely(length < <ssize_t>sizeof(virtio_net_hdr)):
+            burst_lose(burst, DROP_RUNT)
             break
         length -= sizeof(virtio_net_hdr)
         frame.length = <uint32_t>length
@@ -69,20 +73,24 @@ cdef bint tun_tx_segments(TunDevice *device, TxCopy *copy) noexcept nogil:
     it would be behind any slow link."""
     cdef TxSegment *segment = device.segment
     cdef uint32_t i, n_parts
+    cdef ssize_t written
     if not segments_begin(segment, copy):
         copy.reason = DROP_TX_ERROR
         return True
     for i in range(copy.frame.n_packets):
         segment_make(segment, copy, i)
         n_parts = vnet_write(&device.tx, &segment.copy)
-        if writev(device.fd, device.tx.parts, <int>n_parts) > 0:
+        written = writev(device.fd, device.tx.parts, <int>n_parts)
+        if written == <ssize_t>vnet_octets(&segment.copy):
             continue
-        if errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
+        if written >= 0:                             # a part of a frame is none
+            copy.reason = DROP_TX_ERROR
+        elif errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
             if i == 0:
                 return False
             copy.reason = DROP_TX_QUEUE_FULL
         else:
-            copy.reason = DROP_PORT_DOWN if errno == EIO else DROP_TX_ERROR
+            copy.reason = DROP_PORT_DOWN if errno == EIO or errno == ENETDOWN else DROP_TX_ERROR
         break
     return True
 
@@ -90,21 +98,28 @@ cdef bint tun_tx_segments(TunDevice *device, TxCopy *copy) noexcept nogil:
 cdef int tun_tx_burst(void *self, TxCopy *copies, uint32_t n) noexcept nogil:
     cdef TunDevice *device = <TunDevice *>self
     cdef uint32_t i, n_parts
+    cdef ssize_t written
     for i in range(n):
         if vs_unlikely(copy_is_cut_here(&copies[i])):
             if not tun_tx_segments(device, &copies[i]):
                 return <int>i
             continue
         n_parts = vnet_write(&device.tx, &copies[i])
-        while writev(device.fd, device.tx.parts, <int>n_parts) < 0:
-            if errno == EINTR:
-                continue
-            if errno == EAGAIN or errno == ENOBUFS:
-                return <int>i
-            if errno == EINVAL or errno == EIO:      # the kernel will never take this one; the interface is down
-                copies[i].reason = DROP_TX_ERROR if errno == EINVAL else DROP_PORT_DOWN
-                break
+        if vs_unlikely(n_parts == 0):
+            n_parts = vnet_gather(&device.tx, &copies[i], device.segment.room)
+        written = writev(device.fd, device.tx.parts, <int>n_parts)
+        if written == <ssize_t>vnet_octets(&copies[i]):
+            continue
+        if written >= 0:                             # a part of a frame is none
+            copies[i].reason = DROP_TX_ERROR
+        elif errno == EAGAIN or errno == EINTR or errno == ENOBUFS:
+            return <int>i
+        elif errno == EIO or errno == ENETDOWN:      # the interface is down
+            copies[i].reason = DROP_PORT_DOWN
+        elif error_is_devices(errno):
             return -errno if i == 0 else <int>i
+        else:                                        # the kernel will never take this one
+            copies[i].reason = DROP_TX_ERROR
     return <int>n
 
 

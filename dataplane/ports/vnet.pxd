@@ -3,16 +3,17 @@
 Reading takes the sender's numbers as claims (the ingress stage checks them); writing uses only our own.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from dataplane.frames.frame cimport TYPE_8021Q, Frame
 from dataplane.ports.port cimport TxCopy
-from dataplane.sys.compiler cimport store_be16
+from dataplane.sys.compiler cimport store_be16, vs_unlikely
 from dataplane.sys.socket cimport VIRTIO_NET_HDR_F_NEEDS_CSUM, iovec, virtio_net_hdr
 
 cdef enum:
     TX_PARTS_MAX = 40            # vnet header, addresses and tag, rest of the header, segments
+    GATHER_ROOM = 65664          # octets of any frame, in whole lines (segments.pxd: TxSegment.room)
 
 cdef struct TxScratch:           # what one message of sendmmsg or writev is made of
     virtio_net_hdr vnet
@@ -42,10 +43,14 @@ cdef inline void vnet_fill(virtio_net_hdr *vnet, const TxCopy *copy) noexcept no
     vnet.csum_offset = frame.csum_offset if frame.needs_csum else 0
 
 
-cdef inline uint32_t vnet_write(TxScratch *scratch, const TxCopy *copy) noexcept nogil:
-    """Lay out one copy as iovec parts; how many.  The payload stays where it is."""
+cdef inline uint32_t vnet_octets(const TxCopy *copy) noexcept nogil:
+    """How many octets a copy has as it is written: what the kernel must say that it took."""
+    return <uint32_t>sizeof(virtio_net_hdr) + copy.frame.length + (4 if copy.tagged else 0)
+
+
+cdef inline uint32_t vnet_begin(TxScratch *scratch, const TxCopy *copy) noexcept nogil:
+    """Lay out all but the payload of one copy; how many parts that takes."""
     cdef const Frame *frame = copy.frame
-    cdef uint32_t i, n = 2
     vnet_fill(&scratch.vnet, copy)
     scratch.parts[0].iov_base = &scratch.vnet
     scratch.parts[0].iov_len = sizeof(virtio_net_hdr)
@@ -57,14 +62,38 @@ cdef inline uint32_t vnet_write(TxScratch *scratch, const TxCopy *copy) noexcept
         scratch.parts[1].iov_len = 16
         scratch.parts[2].iov_base = frame.header + 12
         scratch.parts[2].iov_len = frame.header_length - 12
-        n = 3
-    else:
-        scratch.parts[1].iov_base = frame.header
-        scratch.parts[1].iov_len = frame.header_length
+        return 3
+    scratch.parts[1].iov_base = frame.header
+    scratch.parts[1].iov_len = frame.header_length
+    return 2
+
+
+cdef inline uint32_t vnet_write(TxScratch *scratch, const TxCopy *copy) noexcept nogil:
+    """Lay out one copy as iovec parts; how many, or 0 when it has too many pieces (`vnet_gather`).  The payload stays where
+    it is."""
+    cdef const Frame *frame = copy.frame
+    cdef uint32_t i, n
+    if vs_unlikely(frame.n_segments > TX_PARTS_MAX - 3):
+        return 0
+    n = vnet_begin(scratch, copy)
     for i in range(frame.n_segments):
-        if n == TX_PARTS_MAX:
-            return 0                                 # more pieces than any driver here produces
         scratch.parts[n].iov_base = frame.segments[i].data
         scratch.parts[n].iov_len = frame.segments[i].length
         n += 1
     return n
+
+
+cdef inline uint32_t vnet_gather(TxScratch *scratch, const TxCopy *copy, uint8_t *room) noexcept nogil:
+    """As `vnet_write`, for a copy in any number of pieces: a guest may cut a frame as it likes, and one system call takes
+    only so many.  The payload is copied into `room`, of GATHER_ROOM octets."""
+    cdef const Frame *frame = copy.frame
+    cdef uint32_t i, n = vnet_begin(scratch, copy)
+    cdef uint64_t at = 0
+    for i in range(frame.n_segments):
+        if frame.segments[i].length > GATHER_ROOM - at:
+            break                                    # longer than any frame
+        memcpy(room + at, frame.segments[i].data, frame.segments[i].length)
+        at += frame.segments[i].length
+    scratch.parts[n].iov_base = room
+    scratch.parts[n].iov_len = at
+    return n + 1

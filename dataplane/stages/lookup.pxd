@@ -7,7 +7,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from dataplane.frames.frame cimport BURST_MAX, FRAME_GROUP, FRAME_UNKNOWN, PORT_FLOOD, PORT_SEEK, Burst, Frame
 from dataplane.policies.chain cimport unknown_chain
-from dataplane.reasons cimport PASS
+from dataplane.reasons cimport DROP_UNKNOWN_UNICAST, PASS
 from dataplane.state cimport UNKNOWN_FLOOD, PortState, SwitchState
 from dataplane.sys.compiler cimport vs_unlikely
 from dataplane.tables.fdb cimport Fdb, FdbBucket, FdbEntry, entry_is_old, fdb_find_from, fdb_prefetch
@@ -17,8 +17,15 @@ cdef enum:
 
 
 cdef inline void lookup_unknown(SwitchState *switch, PortState *port, Frame *frame) noexcept nogil:
-    """Unicast to nobody known: what the sender's port says about it."""
+    """Unicast to nobody known: what the sender's port says about it.
+
+    While ports are added or removed, the destination may be a guest whose port is not there at this moment; what is for it
+    must not leave by an uplink.
+    """
     frame.flags |= FRAME_UNKNOWN
+    if vs_unlikely(switch.is_held):
+        frame.reason = DROP_UNKNOWN_UNICAST
+        return
     frame.reason = unknown_chain(switch, port, frame)
     if frame.reason == PASS:
         frame.out_port = PORT_FLOOD if port.unknown_unicast == UNKNOWN_FLOOD else PORT_SEEK

@@ -195,7 +195,8 @@ static inline void unguard_range(void *start)
 /* Add one to a stranger's eventfd.  Its owner can fill the counter and clear O_NONBLOCK, which both of us share, and then a
  * write blocks for ever.  So the flag is looked at first; and should it go between the look and the write, a timer of this
  * thread interrupts the write.  The timer runs only while there is something to notify: to set it costs 20 us where the
- * clock belongs to a hypervisor.  Returns 0, or EINTR when the write would block or has. */
+ * clock belongs to a hypervisor.  What fails once is tried again, so that no guest waits for a notification that is lost.
+ * Returns 0, EINTR when the write would block or has, or EIO. */
 #define WATCHDOG_NS 10000000
 static __thread timer_t watchdog;
 static __thread volatile sig_atomic_t watchdog_state;      /* 0: not made, 1: off, 2: on */
@@ -229,14 +230,19 @@ static inline int watchdog_start(void)
 static inline int notify_stranger(int fd)
 {
     uint64_t one = 1;
-    ssize_t written;
-    if (!(fcntl(fd, F_GETFL) & O_NONBLOCK))
-        return EINTR;
-    watchdog_was_used = 1;
-    if (vs_unlikely(watchdog_state != 2) && watchdog_start())
-        return EINTR;
-    written = write(fd, &one, sizeof one);
-    return written < 0 && errno == EINTR ? EINTR : 0;
+    for (int n_tried = 0; n_tried < 2; n_tried++) {
+        int flags = fcntl(fd, F_GETFL);
+        if (vs_unlikely(flags < 0))
+            continue;
+        if (!(flags & O_NONBLOCK))
+            return EINTR;
+        watchdog_was_used = 1;
+        if (vs_unlikely(watchdog_state != 2) && watchdog_start())
+            continue;
+        if (vs_likely(write(fd, &one, sizeof one) >= 0) || errno == EAGAIN)    /* a full counter notifies, too */
+            return 0;
+    }
+    return EIO;
 }
 
 /* A state that the code believes cannot be.  Aborts in debug builds; counts in release, and the caller goes on safely. */

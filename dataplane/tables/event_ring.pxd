@@ -24,6 +24,9 @@ cdef enum:                       # Event.what: the order of messages.EVENTS
     EVENT_DHCP_SERVER
     EVENT_ROUTER_ADVERTISEMENT
     EVENT_FORGED_TRANSMITS
+    EVENT_UNREADABLE_OFFLOAD
+    EVENT_RX_ERROR
+    EVENT_TX_ERROR
     EVENTS_N
 
 cdef struct Event:
@@ -31,7 +34,7 @@ cdef struct Event:
     uint16_t port
     uint16_t other_port          # or PORT_NONE
     uint8_t what
-    uint8_t kind                 # of storm
+    uint8_t kind                 # of storm; of an error its errno
 
 cdef struct EventRing:
     Event events[EVENTS_ROOM]

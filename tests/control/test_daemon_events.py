@@ -26,6 +26,9 @@ GOOD = {
     "dhcp_server": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": True},
     "router_advertisement": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": False},
     "forged_transmits": {"port": "a.x", "mac": MAC, "vlan": 0, "monitored": False},
+    "unreadable_offload": {"port": "a.x"},
+    "rx_error": {"port": "a.x", "errno": 12},
+    "tx_error": {"port": "a.x"},
     "port_down": {"port": "a.x", "errno": 5},
     "events_lost": {"n": 12},
 }
@@ -39,6 +42,9 @@ SAYS = {
     "dhcp_server": ("a.x", "let pass"),
     "router_advertisement": ("a.x", "dropped"),
     "forged_transmits": ("a.x", MAC, "not an address of its own", "dropped"),
+    "unreadable_offload": ("a.x", "host_ufo", "lost", "vswitch qemu"),
+    "rx_error": ("a.x", "Cannot allocate memory"),
+    "tx_error": ("a.x", "vswitch show drops"),
     "port_down": ("a.x", "Input/output error"),
     "events_lost": ("12",),
 }

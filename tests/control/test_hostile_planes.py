@@ -43,6 +43,7 @@ def adopted_with(one, promised=None, **script):
         one.supervisor = type(one.supervisor)(one.places, one.guests.open_port)
         known = {"t": one.promised, "z": {"evil": promised} if promised is not None else None}
         one.supervisor.adopt_all(lambda topology: known[topology])
+        one.supervisor.end_holds()
         yield evil
         plane = one.supervisor._planes.pop(EVIL, None)
         if plane is not None:

@@ -10,7 +10,7 @@ from vswitch.errors import HostError, PartlyAppliedError, RefusedError, Topology
 from vswitch.plan import Interface, plan, undo
 from vswitch.plan.interface_steps import Await, InterfaceSet, Shield, TapCreate, TapDelete, UplinkTake
 from vswitch.plan.opposites import OPPOSITE
-from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
@@ -72,6 +72,7 @@ def test_after_up_the_plan_is_empty(host):
     (lambda host: host.change("c0", shielded=False), Shield, "c0"),
     (lambda host: host.machine._set("s1", config={**host.machine.switches["s1"].config, "ageing_s": 7}), SwitchSet, "s1"),
     (lambda host: host.machine._set("s2", ports={}), PortAdd, "c.eth0"),
+    (lambda host: host.machine._set("s1", failures={"a.eth0": "it has gone down"}), PortReopen, "a.eth0"),
 ])
 def test_one_thing_that_drifted_is_one_step_that_names_it(host, spoil, step, name):
     spoil(host)
@@ -91,6 +92,13 @@ def test_the_tap_of_a_port_that_carries_tags_has_room_for_two(host):
     assert (interfaces["t-eth0"].mtu, interfaces["a-eth0"].mtu) == (1508, 1500)
     assert switches["s2"].ports["t.eth0"]["mtu"] == 1500
     assert host.plan(text) == []
+
+
+def test_a_port_that_has_failed_is_opened_anew_and_says_why(host):
+    host.machine._set("s1", failures={"a.eth0": "a.eth0 has gone down by itself: No such device"})
+    (step,) = host.up()
+    assert "opened anew" in step.words and step.why == "a.eth0 has gone down by itself: No such device"
+    assert step.config == host.machine.switches["s1"].ports["a.eth0"], "with everything that it has"
 
 
 def test_one_port_more_or_less_touches_no_other(host):

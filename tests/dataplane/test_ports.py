@@ -74,36 +74,99 @@ def test_from_one_uplink_to_another_goes_nothing(switch, kind):
     assert set(switch.sent()) == {"up2"}
 
 
+def states(switch):
+    return {port["config"]["name"]: port["state"] for port in switch.core.ports()}
+
+
 def test_a_port_that_is_broken_one_way_goes_down_although_the_other_way_works(trio):
-    trio.core.driver("b").fail(rx=errno.EIO)
+    trio.core.driver("b").fail(rx=errno.ENODEV)
     for _ in range(8):
         trio.send("a", frame(BROADCAST, A))
     port = trio.core.ports()[1]
-    assert (port["config"]["name"], port["state"], port["errno"]) == ("b", "down", errno.EIO)
+    assert (port["config"]["name"], port["state"], port["errno"]) == ("b", "down", errno.ENODEV)
+    assert "No such device" in port["why"] and "vswitch up" in port["why"]
     assert 0 < len(trio.core.driver("b").take()) < 8     # while it was up, it was sent to
     assert trio.core.driver("c").take() == [frame(BROADCAST, A)] * 8
+    assert [port["config"]["name"] for port in trio.core.take_failures()] == ["b"]
+    assert trio.core.take_failures() == [], "said once"
 
 
 @pytest.mark.parametrize("recovers", [True, False])
 def test_errors_between_which_a_port_takes_what_waited_for_it_are_not_in_a_row(trio, recovers):
+    """Each error costs one frame, which has its reason; what waits behind it is sent."""
     driver = trio.core.driver("b")
     for _ in range(4):
-        driver.fail(tx=errno.EIO)
-        trio.send("a", frame(BROADCAST, A))
-        driver.fail(tx=0 if recovers else errno.EIO)
+        driver.fail(tx=errno.ENODEV)
+        trio.send("a", frame(BROADCAST, A), frame(BROADCAST, A, payload=b"2" * 46))
+        driver.fail(tx=0 if recovers else errno.ENODEV)
         trio.wait(0)
-    assert trio.core.ports()[1]["state"] == ("up" if recovers else "down")
-    assert driver.take() == ([frame(BROADCAST, A)] * 4 if recovers else [])
+    assert states(trio)["b"] == ("up" if recovers else "down")
+    assert len(driver.take()) == (4 if recovers else 0)
+    # Three errors; what still waited then is dropped, and what comes later is not even tried.
+    assert trio.tx_drops("b") == ({"tx_error": 4} if recovers else {"tx_error": 3, "port_down": 1})
 
 
-@pytest.mark.parametrize(("broken", "errors"), [({"rx": errno.EIO}, 3), ({"tx": errno.EIO}, 3), ({"rx": errno.EAGAIN}, 0)])
-def test_three_hard_errors_in_a_row_take_a_port_down_and_no_other(trio, broken, errors):
-    """`try again` is none."""
+@pytest.mark.parametrize(("broken", "errors"), [({"rx": errno.ENODEV}, 3), ({"tx": errno.ENXIO}, 3), ({"rx": errno.EAGAIN}, 0)])
+def test_a_device_that_has_gone_takes_its_port_down_and_no_other(trio, broken, errors):
+    """Three errors in a row say so; `try again` is none."""
     trio.core.driver("b").fail(**broken)
     destination = BROADCAST if "tx" in broken else C
     for _ in range(4):
         trio.send("a", frame(destination, A))
     assert trio.core.counters("b")["errors"] == errors
-    states = {port["config"]["name"]: port["state"] for port in trio.core.ports()}
-    assert states == {"a": "up", "b": "down" if errors else "up", "c": "up"}
+    assert states(trio) == {"a": "up", "b": "down" if errors else "up", "c": "up"}
     assert trio.core.driver("c").take() == [frame(destination, A)] * 4
+
+
+@pytest.mark.parametrize("direction", ["rx", "tx"])
+def test_errors_of_frames_leave_their_port_up_and_each_has_a_reason(trio, direction):
+    """But not for ever: a thousand in a row are no frame's fault, and each costs a system call."""
+    driver = trio.core.driver("b")
+    driver.fail(**{direction: errno.ENOMEM})
+    while trio.core.counters("b")["errors"] < 990:
+        trio.send("a", frame(BROADCAST, A))
+    assert states(trio)["b"] == "up"
+    lost = trio.drops("b") if direction == "rx" else trio.tx_drops("b")
+    assert lost == {f"{direction}_error": trio.core.counters("b")["errors"]}
+    assert f"{direction}_error" in {event["event"] for event in trio.events() if event["port"] == "b"}
+    driver.fail()
+    trio.core.driver("a").take(), driver.take()
+    trio.send("a", frame(BROADCAST, A))
+    driver.inject(frame(BROADCAST, B))
+    trio.wait(0)
+    assert driver.take() == [frame(BROADCAST, A)] and trio.core.driver("a").take() == [frame(BROADCAST, B)]
+    driver.fail(**{direction: errno.ENOMEM})             # the control
+    for _ in range(1001):
+        trio.send("a", frame(BROADCAST, A))
+    assert states(trio)["b"] == "down"
+
+
+def test_an_interface_that_is_down_costs_no_frame_that_comes_in(trio):
+    trio.core.driver("b").fail(rx=errno.ENETDOWN)
+    for _ in range(5):
+        trio.send("a", frame(C, A))
+    assert states(trio)["b"] == "up" and trio.drops("b") == {} and trio.core.counters("b")["errors"] > 3
+    assert trio.core.take_failures() == [], "the device is there"
+
+
+def test_a_port_that_went_down_comes_back_with_its_guest(trio):
+    driver = trio.core.driver("b")
+    driver.fail(rx=errno.ENODEV)
+    for _ in range(3):
+        trio.send("a", frame(C, A))
+    assert states(trio)["b"] == "down"
+    driver.fail()
+    trio.send("a", frame(BROADCAST, A))
+    assert driver.take() == [] and trio.core.driver("c").take()[-1] == frame(BROADCAST, A)
+    trio.set("b", storm_control=None)                    # no change of settings is a guest
+    assert states(trio)["b"] == "down"
+    trio.set("b", carrier=False)
+    trio.set("b", carrier=True)
+    assert states(trio)["b"] == "up"
+    trio.send("a", frame(BROADCAST, A))
+    assert driver.take() == [frame(BROADCAST, A)]
+    driver.fail(rx=errno.ENODEV)                         # and the next time it is said again
+    trio.core.take_failures()
+    for _ in range(3):
+        trio.send("a", frame(C, A))
+    assert [port["config"]["name"] for port in trio.core.take_failures()] == ["b"]

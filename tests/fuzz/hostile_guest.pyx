@@ -16,7 +16,8 @@ from dataplane.ports.vhost_user.virtqueue cimport Virtqueue
 from dataplane.runner cimport WorkerGate
 from dataplane.state cimport PortState
 from dataplane.sys.virtio cimport VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE, vring_desc
-from dataplane.worker cimport release_queue, serve_port
+from dataplane.losses cimport release_queue
+from dataplane.worker cimport serve_port
 from tests.fuzz.octets cimport Octets, edge, number, rarely
 
 cdef extern from "<sys/mman.h>" nogil:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from tests.support.fake_host import FakeHost
 from vswitch.errors import DataplaneError
 from vswitch.plan import Interface, Observed, RunningSwitch, Step
-from vswitch.plan.switch_steps import PortAdd, PortRemove, PortSet, SwitchSet, SwitchStart, SwitchStop
+from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, SwitchSet, SwitchStart, SwitchStop
 from vswitch.topology import Topology
 
 
@@ -17,13 +19,21 @@ class FakeMachine:
     def __init__(self, host: FakeHost) -> None:
         self.host = host
         self.switches: dict[str, RunningSwitch] = {}
+        self.is_changing = False
 
     def observe(self, topology: str, namespace: str) -> Observed:
         return Observed(dict(self.host.interfaces), dict(self.switches), namespace,
                         self.host.has_user, self.host.has_group)
 
+    @contextlib.contextmanager
+    def change(self, topology: str) -> Iterator[None]:
+        self.is_changing = True
+        yield
+        self.is_changing = False
+
     def perform(self, step: Step) -> None:
-        if isinstance(step, SwitchStart | SwitchStop | SwitchSet | PortAdd | PortRemove | PortSet):
+        assert self.is_changing, f"unicast to nobody known may leave: {step.words}"
+        if isinstance(step, SwitchStart | SwitchStop | SwitchSet | PortAdd | PortRemove | PortReopen | PortSet):
             if self.host.fails(step):
                 raise DataplaneError(f"the data plane refused: {step.words}")
             self.host.performed.append(step.words)
@@ -50,6 +60,9 @@ class FakeMachine:
             case PortRemove():
                 self._set(step.switch, ports={name: config for name, config in self.switches[step.switch].ports.items()
                                               if name != step.port})
+            case PortReopen():
+                failures = self.switches[step.switch].failures
+                self._set(step.switch, failures={name: why for name, why in failures.items() if name != step.port})
             case PortSet():
                 ports = self.switches[step.switch].ports
                 self._set(step.switch, ports={**ports, step.port: {**ports[step.port], **step.config}})

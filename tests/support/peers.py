@@ -115,7 +115,7 @@ class MemoryPeer(Peer):
         self.driver.room()
 
     def vanish(self) -> None:
-        self.driver.fail(rx=errno.EIO, tx=errno.EIO)
+        self.driver.fail(rx=errno.ENODEV, tx=errno.ENODEV)
 
 
 class PacketPeer(Peer):

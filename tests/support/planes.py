@@ -63,6 +63,7 @@ class Supervised:
         self.supervisor.release()                    # harmless the second time
         self.supervisor = Supervisor(self.places, open_port or self.guests.open_port, self.supervisor.journal)
         self.supervisor.adopt_all(lambda topology: self.promised if knows else None)
+        self.supervisor.end_holds()
         return self.supervisor
 
     def start(self, *ports: str) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 from dataplane.messages import FDS_MAX, PORT_DEFAULTS, PORTS_MAX, SWITCH_DEFAULTS, close_fds, kind_of
 from vswitch.daemon import guest_state
-from vswitch.daemon.attached import AttachedPort, Guest
+from vswitch.daemon.attached import ERRNO_MAX, AttachedPort, Guest
 from vswitch.daemon.connection import Connection
 from vswitch.daemon.guest_state import borrowed, is_stream
 from vswitch.daemon.life import check_version
@@ -85,10 +85,12 @@ def _take_over(door: Path, name: tuple[str, str], connection: Connection, proces
             raise DataplaneError("it does not hand its tables out")
         tables.open()
         taken.take_all(connection)
+        # Another vswitchd may have ended amid a change, or just before a successor had all of its ports.
+        connection.ask("hold", {"held": True})
         if promised is not None:
             _tell_switch(connection, answer["config"], promised)
             taken.settle(connection)
-        connection.ask("guests_start")               # another vswitchd may have ended just before it
+        connection.ask("guests_start")
     except DataplaneError:
         close_fds(fds)
         if tables is not None:
@@ -175,12 +177,17 @@ class _Taken:
             return
         own_word = {"index": config["index"], "carrier": config.get("carrier") is True,
                     "effective_mac": mac if isinstance(mac := config.get("effective_mac"), str) and MAC.fullmatch(mac) else ""}
-        port = self.ports[config["name"]] = AttachedPort({**PORT_DEFAULTS, **wanted, **own_word}, own)
+        port = self.ports[config["name"]] = AttachedPort({**PORT_DEFAULTS, **wanted, **own_word}, own, errno=_errno(listed))
         if guest_fds:
             port.guest = _guest(port, listed.get("guest"), theirs)
         told = {key: value for key, value in wanted.items() if key not in FIXED and config.get(key) != value}
         if told:
             self._told[config["name"]] = told
+
+
+def _errno(listed: Mapping[str, Any]) -> int:
+    """For which a port has gone down by itself, 0 if it has not."""
+    return int(listed["errno"]) if listed.get("state") == "down" and is_number(listed.get("errno"), ERRNO_MAX) else 0
 
 
 def _heads_of(listed: Any) -> tuple[dict[str, Any], int, int]:

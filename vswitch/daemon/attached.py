@@ -11,8 +11,10 @@ which checks it like messages of a guest.
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -22,9 +24,12 @@ from dataplane.messages import close_fds
 from vswitch.daemon import guest_state
 from vswitch.host import vhost_sockets
 
+log = logging.getLogger("vswitchd")
 RETRY_S = 0.2                      # between looks for a QEMU that is to listen
 FAILURES_FREE = 5                  # guests in a row that never started; after them the next one waits, longer and longer
 REST_MIN_S, REST_MAX_S = 0.1, 5.0
+REOPENED = ("packet", "tun")       # drivers that can be given another device
+ERRNO_MAX = 4096                   # the kernel's own bound (MAX_ERRNO)
 
 
 @dataclass
@@ -45,6 +50,7 @@ class AttachedPort:
     guest: Guest | None = None
     n_failures: int = 0            # guests in a row that came and went without having started
     rests_until_s: float = 0.0     # time.monotonic(); till then nobody is let in
+    errno: int = 0                 # for which the port has gone down by itself, as its data plane says
 
     @property
     def is_waiting(self) -> bool:
@@ -56,6 +62,26 @@ class AttachedPort:
         self.n_failures = 0 if has_started else self.n_failures + 1
         n = self.n_failures - FAILURES_FREE
         self.rests_until_s = monotonic() + min(REST_MAX_S, REST_MIN_S * 2 ** min(n, 10)) if n > 0 else 0.0
+
+    @property
+    def failure(self) -> str:
+        """Why the port has to be opened anew, in words; "" while it need not."""
+        if self.config["driver"] == "packet" and any(map(is_unbound, self.fds)):
+            return f"{self.config['interface']} has gone since {self.config['name']} was opened"
+        if self.errno and self.config["driver"] in REOPENED:
+            return f"{self.config['name']} has gone down by itself: {os.strerror(self.errno)}"
+        return ""
+
+    def take(self, values: dict[str, Any]) -> None:
+        """The data plane has changed it."""
+        self.config = self.config | values
+        if values.get("carrier"):
+            self.errno = 0             # it serves the port again, or says so once more
+
+    def reopened(self, fds: list[int]) -> None:
+        """The data plane has other descriptors of it; takes `fds`."""
+        self.close()
+        self.fds, self.errno = fds, 0
 
     def close(self) -> None:
         close_fds(self.hand_over())
@@ -70,6 +96,15 @@ class AttachedPort:
         if self.guest is not None:
             self.guest.close()
             self.guest = None
+
+
+def is_unbound(fd: int) -> bool:
+    """Whether the interface of a packet socket has gone; one of the same name that comes later is not the same."""
+    try:
+        with guest_state.borrowed(fd) as found:
+            return found is not None and found.family == socket.AF_PACKET and not found.getsockname()[0]
+    except OSError:                                  # its port is being removed just now
+        return False
 
 
 def listeners(ports: Iterable[AttachedPort]) -> list[int]:
@@ -96,11 +131,29 @@ def is_busy(port: AttachedPort) -> bool:
     return port.guest is not None and port.guest.is_busy
 
 
+def give(port: AttachedPort, ask: Callable[[str, dict[str, Any], list[int]], Any]) -> None:
+    """Give a port, and its guest that shares memory, to the successor that `ask` speaks to."""
+    name, port.errno = port.config["name"], 0
+    if is_busy(port):
+        log.warning("the guest of port %s waits for an answer of the dead; it has to connect anew", name)
+        port.lose_guest()
+    if port.config["driver"] == "vhost_user" and port.guest is None:
+        port.config = port.config | {"carrier": False}
+    ask("port_add", {"config": port.config}, port.fds)
+    if port.guest is not None:
+        ask("guest_plug", {"port": name, "state": port.guest.state}, port.guest.fds)
+
+
 def take_event(port: AttachedPort, event: dict[str, Any], fds: list[int]) -> bool:
     """Note what a data plane says of a port's guest; takes `fds` if it is such an event, which the answer says."""
     what = event.get("event")
+    if what == "port_down":
+        number = event.get("errno")
+        port.errno = number if isinstance(number, int) and 0 < number < ERRNO_MAX else 0
+        return False                                 # it is for people, too
     if what == "carrier":
         port.config = port.config | {"carrier": event.get("carrier") is True}
+        port.errno = 0 if port.config["carrier"] else port.errno
         return True
     if port.guest is None or what not in ("guest_busy", "guest_state", "guest_gone"):
         return False

@@ -9,13 +9,12 @@ Threads: whoever applies adds ports; a thread of each watch brings events.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
+from vswitch.daemon.attached import is_unbound
 from vswitch.daemon.host import Host, Watch
 from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import DataplaneError, HostError
@@ -25,8 +24,8 @@ log = logging.getLogger("vswitchd")
 
 
 class Carriers:
-    """`on_return(topology)` is called when an uplink has lost its adapter, or the topology waits for an interface (`awaited`
-    has its name, or "" for any), and some interface came or changed."""
+    """`on_return(topology)` is called when a port has lost its interface, or the topology waits for one (`awaited` has its name,
+    or "" for any), and some interface came or changed that may be it."""
 
     def __init__(self, host: Host, supervisor: Supervisor, on_return: Callable[[str], None],
                  awaited: Callable[[str], Collection[str]] = lambda topology: ()) -> None:
@@ -62,7 +61,7 @@ class Carriers:
             try:
                 self._watch(topology, namespace)
                 for interface in self._host.observe(namespace).values():
-                    self._told(namespace, interface.name, interface.carrier)
+                    self._told(namespace, interface.name, interface.carrier and interface.up)
             except HostError as error:
                 log.error("%s: carriers are not watched: %s", topology, error)
 
@@ -97,7 +96,7 @@ class Carriers:
             for topology, where in self._namespaces.items():
                 if where == namespace:
                     self._tell(topology, interface, has_carrier)
-                    self._look_for_lost(topology, interface)
+                    self._look_for_lost(topology, interface, has_carrier)
 
     def _tell(self, topology: str, interface: str, has_carrier: bool) -> None:
         for plane in self._supervisor.planes(topology):
@@ -106,19 +105,13 @@ class Carriers:
             except DataplaneError as error:
                 log.error("%s: %s", plane.name, error)
 
-    def _look_for_lost(self, topology: str, interface: str) -> None:
+    def _look_for_lost(self, topology: str, interface: str, has_carrier: bool) -> None:
+        """An uplink is asked for at each change, for its adapter may be found by MAC or PCI address; another port when an
+        interface of its own name has come."""
         if {interface, ""} & {*self._awaited(topology)}:
             self._on_return(topology)
             return
-        uplinks = [port for plane in self._supervisor.planes(topology) for port in plane.uplinks()]
-        if any(is_unbound(fd) for port in uplinks for fd in port.fds):
+        planes = self._supervisor.planes(topology)
+        ports = [port for plane in planes for port in (*plane.uplinks(), *(plane.behind(interface) if has_carrier else ()))]
+        if any(is_unbound(fd) for port in ports for fd in port.fds):
             self._on_return(topology)
-
-
-def is_unbound(fd: int) -> bool:
-    """Whether the interface of a packet socket has gone; one of the same name that comes later is not the same."""
-    try:
-        with socket.socket(fileno=os.dup(fd)) as borrowed:
-            return borrowed.family == socket.AF_PACKET and not borrowed.getsockname()[0]
-    except OSError:                                  # its port is being removed just now
-        return False

@@ -51,6 +51,7 @@ class Daemon:
         forget_partial_records(self._places)
         self.supervisor.adopt_all(self._promised)
         self.control.resume()
+        self.supervisor.end_holds()
         for record in self.control.records():
             self._carriers.follow(record.topology, record.namespace)
 

@@ -39,6 +39,10 @@ WORDS: dict[str, str] = {
     "router_advertisement": "{port} ({mac}) poses as a router: {verdict}",
     "forged_transmits": "{port} sends as {mac}, which is not an address of its own: {verdict}",
     "port_down": "{port} has gone down by itself: {error}",
+    "unreadable_offload": "{port} sends super-frames that cannot be read (UDP fragmentation offload, `host_ufo`): they are lost; "
+                          "`vswitch qemu` and `vswitch libvirt` print the line that ends it",
+    "rx_error": "the kernel has an error in the place of a frame that came in by {port}: {error}",
+    "tx_error": "the kernel refuses frames that leave by {port}; `vswitch show drops` counts them",
     "events_lost": "{n} further reports found no room",
 }
 

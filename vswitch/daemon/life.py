@@ -46,11 +46,14 @@ class Life:
     def is_running(self) -> bool:
         return self.connection is not None
 
-    def start(self, config: dict[str, Any], tables: Tables) -> None:
-        """Start a process and speak to it; DataplaneError with its last words when it does not live."""
+    def start(self, config: dict[str, Any], tables: Tables, *, waits: bool = False) -> None:
+        """Start a process and speak to it; DataplaneError with its last words when it does not live.
+
+        One that `waits` moves no frame before `guests_start`.
+        """
         if self.process is not None:
             self.process.close()
-        self.process = launch(config, self.door, tables.fd)
+        self.process = launch(config, self.door, tables.fd, waits=waits)
         self._born_s = time.monotonic()
         try:
             self.connect()

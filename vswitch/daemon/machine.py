@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.host import BatchHost, Host
@@ -30,6 +31,9 @@ class HostMachine:
             return self._host.perform_some(steps)
         self.perform(steps[0])
         return 1
+
+    def change(self, topology: str) -> AbstractContextManager[None]:
+        return self._supervisor.change(topology)
 
     def perform(self, step: Step) -> None:
         match step:

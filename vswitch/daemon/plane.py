@@ -48,6 +48,7 @@ class Plane:
         self._lock = threading.RLock()
         self._life = Life(self.name, door, self._on_event)
         self._is_ended = False
+        self._is_held = False
         self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
 
     @property
@@ -161,7 +162,13 @@ class Plane:
     def port_set(self, name: str, values: dict[str, Any]) -> None:
         with self._lock:
             self.ask("port_set", {"config": {**values, "name": name}})
-            self.ports[name].config = self.ports[name].config | values
+            self.ports[name].take(values)
+
+    def hold(self, is_held: bool) -> None:
+        """While ports are added and removed: frames to nobody known go nowhere, for their port may be the next."""
+        with self._lock:
+            self._is_held = is_held
+            self.ask("hold", {"held": is_held})
 
     def port_reopen(self, name: str, fds: list[int]) -> None:
         """Takes `fds`, also when it fails."""
@@ -171,16 +178,14 @@ class Plane:
             except DataplaneError:
                 AttachedPort({}, fds).close()
                 raise
-            self.ports[name].close()
-            self.ports[name].fds = fds
+            self.ports[name].reopened(fds)
 
     def port_remove(self, name: str) -> list[int]:
         """The port's descriptors, which are the caller's to close: the last close of a packet socket waits for the kernel."""
         with self._lock:
             self.ask("port_remove", {"port": name})
-            port = self.ports.pop(name)
-            self._index.remove(name, port)
-            return port.hand_over()
+            self._index.remove(name, self.ports[name])
+            return self.ports.pop(name).hand_over()
 
     def set_carrier(self, interface: str, has_carrier: bool) -> None:
         """Tell the ports behind an interface whether somebody is at its other end."""
@@ -196,6 +201,9 @@ class Plane:
     def uplinks(self) -> list[AttachedPort]:
         return self._index.uplinks()
 
+    def behind(self, interface: str) -> list[AttachedPort]:
+        return [self.ports[name] for name in self._index.behind(interface) if name in self.ports]
+
     # Succession.
 
     def _recover(self) -> None:
@@ -210,18 +218,22 @@ class Plane:
         self._succeed()
 
     def _succeed(self) -> None:
-        """Start a successor and give it the ports."""
+        """Start a successor and give it the ports; before it has them all, frames for others would leave by the uplink."""
         began = time.monotonic()
-        self._life.start(self.config, self.tables)
-        for name, port in self.ports.items():
+        self._life.start(self.config, self.tables, waits=True)
+        if self._is_held:
+            self._life.ask("hold", {"held": True})
+        for name, port in list(self.ports.items()):
             try:
-                self._life.ask("port_add", {"config": port.config}, port.fds)
-                self._give_guest(name, port)
+                attached.give(port, self._life.ask)
+                self._index.note(name, port)
             except ConnectionLostError:
                 self._life.disconnect()
                 raise
             except DataplaneError as error:
-                log.error("%s: port %s is lost until the next `up`: %s", self.name, name, error)
+                self.events.note("port_lost", f"{name} is lost until the next `up`: {error}")
+                self._index.remove(name, port)       # so that a plan adds it
+                self.ports.pop(name).close()
         self._life.ask("guests_start")
         self.n_restarts += 1
         self.events.note("dataplane_replaced", f"its data plane died; successor {self.pid} has the {len(self.ports)} ports after "
@@ -230,17 +242,6 @@ class Plane:
     def _note_death(self) -> None:
         self.events.note("dataplane_died", f"its data plane (pid {self.pid}) died or did not answer")
         self._life.note_death()
-
-    def _give_guest(self, name: str, port: AttachedPort) -> None:
-        """Let a successor go on with a guest that shares memory."""
-        if attached.is_busy(port):
-            log.warning("%s: the guest of port %s waits for an answer of the dead; it has to connect anew", self.name, name)
-            port.lose_guest()
-            self._index.note(name, port)
-        if port.guest is not None:
-            self._life.ask("guest_plug", {"port": name, "state": port.guest.state}, port.guest.fds)
-        elif port.config["driver"] == "vhost_user" and port.config["carrier"]:
-            self.port_set(name, {"carrier": False})
 
     # News of it, in a thread of its own.
 

@@ -72,13 +72,14 @@ class Process:
             self.pidfd = -1
 
 
-def launch(config: dict[str, Any], door: Path, tables_fd: int) -> Process:
+def launch(config: dict[str, Any], door: Path, tables_fd: int, *, waits: bool = False) -> Process:
     """Start the data plane of a switch behind a fresh socket at `door`; its log is beside it."""
     door.parent.mkdir(mode=0o700, exist_ok=True)
     # Read as well: the data plane itself keeps its log from growing.
     with _listener(door) as listener, open(door.with_suffix(".log"), "a+b") as log:
         command = [sys.executable, "-P", "-m", "dataplane.process", "--listen-fd", str(listener.fileno()),
-                   "--tables-fd", str(tables_fd), "--config", json.dumps(config), "--alone-s", str(alone_s())]
+                   "--tables-fd", str(tables_fd), "--config", json.dumps(config), "--alone-s", str(alone_s()),
+                   *(["--waits"] if waits else [])]
         child = subprocess.Popen(
             command, cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             pass_fds=(listener.fileno(), tables_fd), env={**os.environ, "PYTHONPATH": str(ROOT)})

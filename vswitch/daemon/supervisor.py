@@ -5,10 +5,11 @@ Threads: `perform` is called by one apply at a time; reads may come at any time 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
@@ -40,6 +41,7 @@ class Supervisor:
         self._open_port = open_port
         self.journal = journal or Journal()
         self._planes: dict[tuple[str, str], Plane] = {}
+        self._changing: set[str] = set()
 
     def adopt_all(self, promises: Promises) -> None:
         """Take over every data plane that runs already, all at once: one that does not answer keeps no other waiting.
@@ -77,9 +79,36 @@ class Supervisor:
         return {
             plane.config["name"]: RunningSwitch(
                 topology, plane.config["name"], plane.pid, dict(plane.config),
-                {name: dict(port.config) for name, port in list(plane.ports.items())})
+                {name: dict(port.config) for name, port in list(plane.ports.items())},
+                {name: why for name, port in list(plane.ports.items()) if (why := port.failure)})
             for plane in self.planes(topology)
         }
+
+    @contextlib.contextmanager
+    def change(self, topology: str) -> Iterator[None]:
+        """Hold frames to nobody known while the ports of a topology are changed: some of them may not be there yet."""
+        self._hold(topology, True)
+        try:
+            yield
+        finally:
+            self._hold(topology, False)
+
+    def end_holds(self) -> None:
+        """Of data planes that were adopted, once all of their ports are there."""
+        for plane in self.planes():
+            if plane.config["topology"] not in self._changing:
+                self._hold_plane(plane, False)
+
+    def _hold(self, topology: str, is_held: bool) -> None:
+        (self._changing.add if is_held else self._changing.discard)(topology)
+        for plane in self.planes(topology):
+            self._hold_plane(plane, is_held)
+
+    def _hold_plane(self, plane: Plane, is_held: bool) -> None:
+        try:
+            plane.hold(is_held)
+        except DataplaneError as error:
+            log.error("%s: %s", plane.name, error)
 
     def perform(self, step: Step) -> None:
         """Do one step that concerns a data plane; DataplaneError when it cannot be done."""
@@ -137,6 +166,8 @@ class Supervisor:
         plane.keep_events(self.journal.of(plane.name))
         plane.start()
         self._planes[step.topology, step.switch] = plane
+        if step.topology in self._changing:
+            self._hold_plane(plane, True)
         log.info("%s: started data plane %d", plane.name, plane.pid)
         self._ration_polling()
 

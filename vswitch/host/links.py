@@ -1,4 +1,7 @@
-"""Carriers that come and go, as rtnetlink(7) tells them: a guest opens its TAP, a cable is pulled, an adapter vanishes."""
+"""Carriers that come and go, as rtnetlink(7) tells them: a guest opens its TAP, a cable is pulled, an adapter vanishes.
+
+An interface that is down has none: the kernel goes on to say that a TAP's guest is there, and takes no frame for it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ RTMGRP_LINK = 1
 RTM_NEWLINK, RTM_DELLINK = 16, 17
 IFLA_IFNAME, IFLA_CARRIER = 3, 33
 HEADER, IFINFOMSG = 16, 16         # octets of struct nlmsghdr and of struct ifinfomsg
+IFI_FLAGS, IFF_UP = 8, 1           # where in the latter the flags are
 
 Told = Callable[[str, bool], None]
 
@@ -53,7 +57,7 @@ class LinkWatch:
                     raise
                 # More came than we read: what was lost is looked up.
                 for link in inside(self._namespace, netlink.links):
-                    self._told(link.name, link.carrier)
+                    self._told(link.name, link.carrier and link.up)
 
 
 def watch_links(namespace: str, told: Told) -> LinkWatch:
@@ -74,7 +78,8 @@ def _events(data: bytes) -> list[tuple[str, bool]]:
         if kind in (RTM_NEWLINK, RTM_DELLINK):
             attributes = _attributes(data[at + HEADER + IFINFOMSG : at + length])
             name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-            found.append((name, kind == RTM_NEWLINK and attributes.get(IFLA_CARRIER, b"\1") != b"\0"))
+            is_up = bool(struct.unpack_from("=I", data, at + HEADER + IFI_FLAGS)[0] & IFF_UP)
+            found.append((name, kind == RTM_NEWLINK and is_up and attributes.get(IFLA_CARRIER, b"\1") != b"\0"))
         at += max(HEADER, -(-length // 4) * 4)
     return found
 

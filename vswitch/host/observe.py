@@ -19,11 +19,12 @@ def observe(namespace: str) -> dict[str, Interface]:
 
 
 def carrier(interface: str, namespace: str) -> bool:
-    """Whether somebody is at the other end of an interface."""
+    """Whether somebody is at the other end of an interface, and it is up."""
     try:
-        return inside(namespace, lambda: netlink.link(interface)).carrier
+        link = inside(namespace, lambda: netlink.link(interface))
     except HostError:                                # it has gone
         return False
+    return link.carrier and link.up
 
 
 def _interfaces() -> dict[str, Interface]:

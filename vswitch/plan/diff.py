@@ -54,8 +54,8 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
             continue
         steps += interfaces.arrivals(topology.name, port, observed, wish, gone)
         running_port = None if name in remade else _running(observed, port.port.switch, name)
-        if running_port is not None and interfaces.is_lost(topology.name, port, observed, gone):
-            steps.append(_reopening(topology.name, port, running_port, wish))
+        if running_port is not None and (why := _why_lost(topology.name, port, observed, gone)):
+            steps.append(_reopening(topology.name, port, running_port, wish, why))
         steps += _port(topology.name, port, running_port, indices[name], wish)
     return [*steps, *moves(topology, observed, wish)]
 
@@ -112,9 +112,18 @@ def _switches(topology: Topology, observed: Observed) -> Iterable[Step]:
                             before={key: running.config.get(key) for key in changed})
 
 
-def _reopening(topology: str, wanted: WantedPort, running: dict[str, Any], wish: Wish) -> Step:
+def _why_lost(topology: str, wanted: WantedPort, observed: Observed, gone: list[Step]) -> str:
+    """Why a running port has to be opened anew; "" when it need not."""
     port = wanted.port
-    return PortReopen(topology, f"{port.interface} has gone since {port.name} was opened", "port", switch=port.switch,
+    if interfaces.is_lost(topology, wanted, observed, gone):
+        return f"{port.interface} has gone since {port.name} was opened"
+    # A temporary interface has died with its last descriptor: there is nothing to open.
+    return "" if wanted.temporary else observed.switches[port.switch].failures.get(port.name, "")
+
+
+def _reopening(topology: str, wanted: WantedPort, running: dict[str, Any], wish: Wish, why: str) -> Step:
+    port = wanted.port
+    return PortReopen(topology, why, "port", switch=port.switch,
                       port=port.name, interface=port.interface, namespace=wish.namespace,
                       queues=port.tap.queues if port.tap else 1, config=running)
 

@@ -83,6 +83,7 @@ class RunningSwitch:
     pid: int
     config: dict[str, Any] = field(default_factory=dict)
     ports: dict[str, dict[str, Any]] = field(default_factory=dict)   # port name -> its configuration
+    failures: dict[str, str] = field(default_factory=dict)           # port name -> why it has to be opened anew
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,14 @@ class PortRemove(_PortStep):
 
 @dataclass(frozen=True)
 class PortReopen(_PortStep):
-    """Give a port the interface that has come in the place of its own; it keeps its name, index, settings and counters."""
+    """Open a port's interface anew: another has come in the place of its own, or the port has gone down by itself.
+
+    The port keeps its name, index, settings and counters.
+    """
 
     @property
     def words(self) -> str:
-        return f"~ port {self.port} on {self.switch}: {self.interface} is another interface now"
+        return f"~ port {self.port} on {self.switch}: {self.interface} is opened anew"
 
 
 @dataclass(frozen=True)
