@@ -94,13 +94,6 @@ def test_the_tap_of_a_port_that_carries_tags_has_room_for_two(host):
     assert host.plan(text) == []
 
 
-def test_a_port_that_has_failed_is_opened_anew_and_says_why(host):
-    host.machine._set("s1", failures={"a.eth0": "a.eth0 has gone down by itself: No such device"})
-    (step,) = host.up()
-    assert "opened anew" in step.words and step.why == "a.eth0 has gone down by itself: No such device"
-    assert step.config == host.machine.switches["s1"].ports["a.eth0"], "with everything that it has"
-
-
 def test_one_port_more_or_less_touches_no_other(host):
     more = TEXT.replace("host:", "  d: {switch: s1}\nhost:")
     before = host.state[1]["s1"].ports
