@@ -10,7 +10,7 @@ from tests.support.boxed import boxed
 from tests.support.frames import BROADCAST, A, B, C, frame
 from tests.support.two_guests import ALICE, BOB, NAME, TWO, assert_frames_flow, two_guests
 from tests.support.waiting import eventually
-from vswitch.errors import HostError, RefusedError, TopologyError, VswitchError
+from vswitch.errors import HostError, RefusedError, TopologyError, VswitchError, WaitingError
 
 pytestmark = pytest.mark.netns
 THREE = TWO + f"  carol: {{switch: s1, mac: \"{C}\"}}\n"
@@ -102,12 +102,15 @@ def test_down_refuses_to_take_a_tap_from_a_running_guest(two):
     assert not two.interfaces()
 
 
-def test_a_missing_adapter_changes_nothing(box):
-    with pytest.raises(VswitchError, match="eth9"):
+def test_a_missing_adapter_costs_its_own_port(box):
+    with pytest.raises(WaitingError, match="eth9"):
         box.up(UPLINK)
-    assert not box.interfaces()
-    assert not box.client.switches()
-    assert not box.client.topologies()
+    assert box.interfaces() == {"alice-eth0", "bob-eth0"}
+    assert box.client.switches() and "wan" not in {row["name"] for row in box.client.ports()}
+    (row,) = box.client.topologies()
+    assert "eth9" in row["why"]
+    box.client.down(row["name"])
+    assert not box.client.topologies() and not box.client.switches()
 
 
 def test_a_failure_half_way_is_undone(box):
