@@ -233,7 +233,7 @@ class Dataplane:
 
     def guest_plug(self, request: dict[str, Any], fds: list[int]) -> Reply:
         handed, fds[:] = list(fds), []
-        config = next((port["config"] for port in self.switch.ports() if port["config"]["name"] == request["port"]), None)
+        config = self.switch.config_of(request["port"])
         if config is None or config["driver"] != "vhost_user" or not handed:
             messages.close_fds(handed)
             raise ValueError(f"{request['port']} is no port of a guest that shares memory")

@@ -32,19 +32,14 @@ assert sizeof(Frame) == 64, "a frame descriptor is one cache line"
 
 
 cdef int pool_open(Pool *pool) except -1:
-    cdef uint64_t i
     cdef uint8_t *memory = <uint8_t *>malloc(POOL_BUFFERS * sizeof(Buffer) + POOL_FRAMES * sizeof(KeptFrame))
     if memory == NULL:
         raise MemoryError
     pool.memory = memory
-    for i in range(POOL_BUFFERS):
-        (<Buffer *>memory)[i].next = pool.free_buffers
-        pool.free_buffers = &(<Buffer *>memory)[i]
+    pool.fresh_buffers = <Buffer *>memory
     pool.n_free_buffers = POOL_BUFFERS
-    memory += POOL_BUFFERS * sizeof(Buffer)
-    for i in range(POOL_FRAMES):
-        (<KeptFrame *>memory)[i].next = pool.free_frames
-        pool.free_frames = &(<KeptFrame *>memory)[i]
+    pool.fresh_frames = <KeptFrame *>(memory + POOL_BUFFERS * sizeof(Buffer))
+    pool.n_fresh_frames = POOL_FRAMES
     return 0
 
 

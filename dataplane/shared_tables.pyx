@@ -7,7 +7,6 @@ What a crashed or compromised predecessor left is checked like foreign input: an
 
 import errno
 import os
-import secrets
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
@@ -65,8 +64,8 @@ cdef class SharedTables:
             memset(self.memory, 0, self.octets)
             header[1] = counters.LAYOUT
             header[2] = n_buckets
-            header[3] = secrets.randbits(64)
-            header[4] = secrets.randbits(64)
+            header[3] = int.from_bytes(os.urandom(8), "little")
+            header[4] = int.from_bytes(os.urandom(8), "little")
             header[0] = TABLES_MAGIC
         switch.fdb.secret0 = header[3]
         switch.fdb.secret1 = header[4] | 1           # an even factor would lose a bit of each key

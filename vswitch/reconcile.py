@@ -18,7 +18,7 @@ from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
 log = logging.getLogger("vswitchd")
-TOGETHER_MAX = 128                 # steps of one go: between two of them progress is told
+TOGETHER_MAX = 1024                # steps that are looked at for one go; between two of them progress is told
 
 
 class Machine(Protocol):

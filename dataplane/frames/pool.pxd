@@ -30,10 +30,37 @@ cdef struct KeptFrame:
     Buffer *buffers
 
 cdef struct Pool:
-    Buffer *free_buffers
+    Buffer *free_buffers         # given back
     KeptFrame *free_frames
-    uint32_t n_free_buffers
+    Buffer *fresh_buffers        # never used so far: the rest of the array, whose memory is not touched before it is needed
+    KeptFrame *fresh_frames
+    uint32_t n_free_buffers      # given back or fresh
+    uint32_t n_fresh_frames
     void *memory                 # the two arrays, owned
+
+
+cdef inline Buffer *buffer_take(Pool *pool) noexcept nogil:
+    """The caller has seen to it that there is one."""
+    cdef Buffer *buffer = pool.free_buffers
+    pool.n_free_buffers -= 1
+    if buffer != NULL:
+        pool.free_buffers = buffer.next
+        return buffer
+    buffer = pool.fresh_buffers
+    pool.fresh_buffers += 1
+    return buffer
+
+
+cdef inline KeptFrame *kept_take(Pool *pool) noexcept nogil:
+    """NULL when all are in use."""
+    cdef KeptFrame *kept = pool.free_frames
+    if kept != NULL:
+        pool.free_frames = kept.next
+    elif pool.n_fresh_frames:
+        kept = pool.fresh_frames
+        pool.fresh_frames += 1
+        pool.n_fresh_frames -= 1
+    return kept
 
 
 cdef inline void keep_octets(Pool *pool, KeptFrame *kept, const uint8_t *data, uint64_t octets) noexcept nogil:
@@ -46,9 +73,7 @@ cdef inline void keep_octets(Pool *pool, KeptFrame *kept, const uint8_t *data, u
         segment = &kept.segments[kept.frame.n_segments - 1]
     while octets:
         if segment == NULL or segment.length == BUFFER_OCTETS:
-            buffer = pool.free_buffers
-            pool.free_buffers = buffer.next
-            pool.n_free_buffers -= 1
+            buffer = buffer_take(pool)
             buffer.next = kept.buffers
             kept.buffers = buffer
             segment = &kept.segments[kept.frame.n_segments]
@@ -68,13 +93,15 @@ cdef inline KeptFrame *frame_keep(Pool *pool, const Frame *frame, uint16_t tci, 
     """A copy of `frame` that needs nothing borrowed, or NULL when the pool has no room for it."""
     cdef uint64_t octets = 0
     cdef uint32_t i, needed
-    cdef KeptFrame *kept = pool.free_frames
+    cdef KeptFrame *kept
     for i in range(frame.n_segments):
         octets += frame.segments[i].length
     needed = <uint32_t>((octets + BUFFER_OCTETS - 1) // BUFFER_OCTETS)
-    if kept == NULL or needed > pool.n_free_buffers or needed > KEPT_SEGMENTS:
+    if needed > pool.n_free_buffers or needed > KEPT_SEGMENTS:
         return NULL
-    pool.free_frames = kept.next
+    kept = kept_take(pool)
+    if kept == NULL:
+        return NULL
     kept.next = NULL
     kept.frame = frame[0]
     kept.frame.header = kept.header

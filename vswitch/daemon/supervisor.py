@@ -28,6 +28,7 @@ from vswitch.plan.switch_steps import PortAdd, PortRemove, PortReopen, PortSet, 
 
 log = logging.getLogger("vswitchd")
 ADOPTED_AT_ONCE = 32
+TOGETHER_MAX = 128                 # ports that go in one go
 NOT_ADOPTED = "the data plane died while no vswitchd ran, or could not be adopted; another one follows"
 Promises = Callable[[str], Mapping[str, PromisedSwitch] | None]
 OpenPort = Callable[[PortAdd | PortReopen], list[int]]
@@ -139,7 +140,7 @@ class Supervisor:
         fds: list[int] = []
         done = 0
         try:
-            for step in itertools.takewhile(lambda step: isinstance(step, PortRemove), steps):
+            for step in itertools.takewhile(lambda step: isinstance(step, PortRemove), steps[:TOGETHER_MAX]):
                 assert isinstance(step, PortRemove)
                 fds += self._remove(step)
                 done += 1
