@@ -46,7 +46,7 @@ cdef inline Reason judged(PortState *port, uint8_t policy, Reason reason) noexce
 cdef inline Reason guard_judged(
     SwitchState *switch, PortState *port, const Frame *frame, uint8_t policy, int what, Reason reason
 ) noexcept nogil:
-    """What becomes of a verdict that is reported too."""
+    """What becomes of a verdict that is reported too; on the way of every frame, to be asked about a bad one only."""
     if vs_unlikely(reason != PASS):
         port_report(switch, port, what, frame_source(frame) << 16 | frame.vid, PORT_NONE, policy)
     return judged(port, policy, reason)
@@ -59,15 +59,18 @@ cdef inline Reason guard_chain(SwitchState *switch, PortState *port, Frame *fram
     network_find(frame, &network)
     if port.protection.ip_binding:
         reason = ip_binding_ingress(&port.protection.bindings, frame, &network)
-        reason = guard_judged(switch, port, frame, port.protection.ip_binding, EVENT_IP_BINDING, reason)
+        if vs_unlikely(reason != PASS):
+            reason = guard_judged(switch, port, frame, port.protection.ip_binding, EVENT_IP_BINDING, reason)
     if reason == PASS and port.protection.dhcp_server:
         reason = dhcp_server_ingress(frame, &network)
-        reason = guard_judged(switch, port, frame, port.protection.dhcp_server, EVENT_DHCP_SERVER, reason)
+        if vs_unlikely(reason != PASS):
+            reason = guard_judged(switch, port, frame, port.protection.dhcp_server, EVENT_DHCP_SERVER, reason)
     if reason == PASS and port.protection.router_advertisement:
         reason = router_advertisement_ingress(frame, &network)
-        reason = guard_judged(
-            switch, port, frame, port.protection.router_advertisement, EVENT_ROUTER_ADVERTISEMENT, reason
-        )
+        if vs_unlikely(reason != PASS):
+            reason = guard_judged(
+                switch, port, frame, port.protection.router_advertisement, EVENT_ROUTER_ADVERTISEMENT, reason
+            )
     return reason
 
 
@@ -82,7 +85,8 @@ cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *fr
         return reason
     if port.features & F_FORGED_TRANSMITS:
         reason = forged_transmits_ingress(port, frame)
-        reason = guard_judged(switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, reason)
+        if vs_unlikely(reason != PASS):
+            reason = guard_judged(switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, reason)
     if reason == PASS and port.features & F_STORM_CONTROL:
         reason = storm_control_ingress(switch, port, frame, destination)
     if vs_unlikely(port.features & F_GUARDS) and reason == PASS:     # unlikely: its code lies apart from what all run
