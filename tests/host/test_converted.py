@@ -52,7 +52,7 @@ def test_a_file_comes_up_as_a_lab_and_its_expectations_hold(vswitchd, name):
         assert done.returncode == 0, done.stdout + done.stderr
         done = vswitchd.vswitch("probe", os.fspath(file))
         assert done.returncode == 0, done.stdout + done.stderr
-        assert f"{EXPECTED[name]} of {EXPECTED[name]} expectations hold" in done.stdout
+        assert f"{EXPECTED[name]} of {EXPECTED[name]} expectations hold" in done.stderr
     finally:
         assert vswitchd.vswitch("down", load(file).name).returncode == 0
     assert not vswitchd.client.topologies()
@@ -66,7 +66,7 @@ def test_an_expectation_that_does_not_hold_is_found(vswitchd, tmp_path):
     try:
         assert vswitchd.vswitch("up", "--lab", os.fspath(file)).returncode == 0
         done = vswitchd.vswitch("probe", os.fspath(file))
-        assert done.returncode == 1 and "1 of 2 expectations hold" in done.stdout, done.stdout + done.stderr
+        assert done.returncode == 1 and "1 of 2 expectations hold" in done.stderr, done.stdout + done.stderr
     finally:
         vswitchd.vswitch("down", load(file).name)
 
