@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "vswitch.folders": set(),
     "vswitch.unix_listener": {"vswitch.folders", "vswitch.errors"},
     "vswitch.topology": {"vswitch.topology", "vswitch.errors", "vswitch.run_dir"},
-    "vswitch.plan": {"vswitch.plan", "vswitch.topology", "vswitch.errors"},
+    "vswitch.plan": {"vswitch.plan", "vswitch.topology", "vswitch.errors", "vswitch.run_dir"},
     "vswitch.host": {"vswitch.host", "vswitch.plan", "vswitch.unix_listener", "vswitch.errors"},
     "vswitch.lab": {"vswitch.lab", "vswitch.topology", "vswitch.errors", "vswitch.run_dir", "vswitch.host.netlink",
                     "vswitch.host.namespaces"},

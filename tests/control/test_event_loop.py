@@ -109,6 +109,7 @@ def test_a_vswitchd_that_is_told_to_end_while_it_begins_ends(monkeypatch):
     monkeypatch.setattr(Daemon, "begin", begin)
     monkeypatch.setattr(main, "host", FakeHost())
     with tempfile.TemporaryDirectory(prefix="vs-") as run_dir:
+        monkeypatch.setenv("VSWITCH_RUN", run_dir)   # as main() does, and does not take back
         places = Places(Path(run_dir))
 
         def end() -> None:

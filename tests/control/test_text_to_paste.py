@@ -127,4 +127,4 @@ def test_the_owner_that_libvirt_needs_is_named_where_it_is_not_written(file, vsw
     assert "games" not in "".join(vswitch("libvirt", "a")[1:])
     monkeypatch.setattr(libvirt, "QEMU_USERS", ("no-such-user",))
     file.write_text(FILE)
-    assert "owner" not in "".join(vswitch("libvirt", "a")[1:])
+    assert "owner:" not in "".join(vswitch("libvirt", "a")[1:])

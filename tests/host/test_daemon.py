@@ -184,3 +184,19 @@ def test_a_running_guest_is_attached_with_its_own_tap(two):
     eventually(lambda: two.port("bob.eth0")["state"] == "no-carrier")
     two.client.down(NAME)                            # without force: whose TAP is adopted keeps it
     assert two.interfaces() == {"qemu7"}
+
+
+def test_an_interface_that_was_deleted_is_missing_until_the_next_up(box):
+    """And not a port that waits for its guest."""
+    box.up(TWO + "host: {h0: {switch: s1}}\n")
+    box.plug(ALICE)
+    eventually(lambda: box.port("alice.eth0")["state"] == "up")
+    assert (box.port("bob.eth0")["state"], box.port("host.h0")["state"]) == ("no-carrier", "up")     # the control
+    for interface, port in ((ALICE, "alice.eth0"), (BOB, "bob.eth0"), ("h0", "host.h0")):
+        box.ip("link", "delete", interface)
+        eventually(lambda port=port: box.port(port)["state"] == "missing")
+        assert "`vswitch up` makes it anew" in box.port(port)["why"]
+    box.unplug(ALICE)
+    assert "alice (missing)" in " ".join(box.vswitch("ls").stdout.split())
+    assert box.up(TWO + "host: {h0: {switch: s1}}\n")
+    assert (box.port("alice.eth0")["state"], box.port("host.h0")["state"]) == ("no-carrier", "up")

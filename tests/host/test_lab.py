@@ -14,6 +14,7 @@ import pytest
 from tests.support.bridged_lab import bridge_lines, bridged_lab
 from vswitch.errors import LabError, UsageError
 from vswitch.lab import Lab, labs, netns
+from vswitch.lab.box import box_name
 from vswitch.lab.record import Process, Record, is_running, load_record
 from vswitch.topology import loads
 
@@ -127,15 +128,15 @@ def test_a_second_start_adds_only_what_is_new(tmp_path):
 
 @pytest.mark.netns
 def test_a_namespace_of_somebody_else_is_left_alone(two, tmp_path):
-    netns.create(f"vswitch-{two.name}")
+    netns.create(box_name(two.name, tmp_path))
     try:
         lab = Lab(two, "namespaces", tmp_path)
         with pytest.raises(LabError, match="is not of this lab"):
             lab.prepare()
         lab.remove()
-        assert netns.exists(f"vswitch-{two.name}")
+        assert netns.exists(box_name(two.name, tmp_path))
     finally:
-        netns.delete(f"vswitch-{two.name}")
+        netns.delete(box_name(two.name, tmp_path))
 
 
 def test_a_process_is_known_by_number_and_start(tmp_path):

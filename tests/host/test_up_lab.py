@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from tests.support.boxed import boxed
+from tests.support.boxed import ROOT, boxed
 from tests.support.deployed import deployed
 from tests.support.two_guests import ALICE, BOB, NAME, TWO, assert_frames_flow, up
+from tests.support.waiting import eventually
 from vswitch.lab import labs
 
 pytestmark = pytest.mark.netns
@@ -130,7 +134,7 @@ def test_ls_shows_a_lab_and_down_ends_it_without_a_vswitchd(box):
     box.end_daemon()
     box.run("down", str(box.file))
     assert namespaces(box.name) == []
-    assert "nothing of" in box.run("down", box.name)
+    assert "no topology" in box.vswitch("down", box.name).stderr
 
 
 def test_a_topology_that_is_up_on_the_host_refuses_a_lab_of_its_name_and_stays(tmp_path):
@@ -156,3 +160,69 @@ def test_a_topology_that_is_up_on_the_host_refuses_a_lab_of_its_name_and_stays(t
         assert namespaces(other) == []
         shown = box.vswitch("show", "ports").stdout.splitlines()
         assert {line.split()[0] for line in shown} == {"PORT", "alice.eth0", "bob.eth0"}
+
+
+def test_a_guest_that_the_file_has_no_more_is_gone_with_all_that_ran_in_it(tmp_path):
+    with deployed(TOPOLOGY.replace("run: {nftables: bob.nft, commands: [sleep 600]}", "run: {commands: [sleep 600]}")
+                  + "  carol: {switch: s1, addresses: [10.0.0.3/24], run: {commands: [sleep 600]}}\n") as box:
+        ran = in_namespace(box, "carol")
+        assert ran and box.pings("alice", "10.0.0.3")
+        box.change("  carol: {switch: s1, addresses: [10.0.0.3/24], run: {commands: [sleep 600]}}\n", "")
+        assert not [pid for pid in ran if is_alive(pid)]
+        assert not any(name.endswith(".carol") for name in namespaces(box.name))
+        assert "has no `carol`" in box.vswitch("exec", "carol", "--", "hostname").stderr
+        assert box.pings("alice", "10.0.0.2") and in_namespace(box, "bob")       # the control: the others stay
+        station = "  outside: {stations: {desk: {addresses: [10.0.0.9/24]}}}"
+        box.change(station, station.replace("desk: {", "sofa: {addresses: [10.0.0.8/24]}, desk: {"))
+        assert box.pings("outside.sofa", "10.0.0.1")
+        box.change("sofa: {addresses: [10.0.0.8/24]}, ", "")
+        assert not any(name.endswith(".sofa") for name in namespaces(box.name))
+        assert box.pings("outside.desk", "10.0.0.1")
+
+
+@pytest.mark.parametrize("script", [
+    "exec sleep 600",
+    "setsid sleep 600 & wait",
+    "(setsid sh -c 'trap \"\" TERM HUP; sleep 600; sleep 601' &) ; sleep 600",
+    "unshare -n sleep 600 & sleep 600",
+], ids=["plain", "session of its own", "grandchild that ignores TERM", "namespace of its own"])
+def test_what_exec_has_left_ends_with_its_lab(box, script):
+    """The client is killed, so nobody waits for the command any more."""
+    box.deploy()
+    outsider = subprocess.Popen(["sleep", "600"], start_new_session=True)    # the control: not in the lab
+    client = subprocess.Popen([sys.executable, "-m", "vswitch", "exec", "-t", box.name, "alice", "--", "sh", "-c", script],
+                              cwd=ROOT, env={**os.environ, "VSWITCH_RUN": str(box.run_dir)}, start_new_session=True)
+    before = set(in_namespace(box, "alice"))
+    eventually(lambda: len(below(client.pid)) >= script.count("sleep 600"))
+    started = below(client.pid)
+    client.kill()
+    client.wait()
+    assert all(is_alive(pid) for pid in started) and before is not None
+    box.run("down", box.name)
+    assert not [pid for pid in started if is_alive(pid)]
+    assert outsider.poll() is None
+    outsider.kill()
+    outsider.wait()
+
+
+def in_namespace(box, guest: str) -> list[int]:
+    shown = subprocess.run(["ip", "netns", "pids", f"{box.namespace}.{guest}"], capture_output=True, text=True, check=True).stdout
+    return [int(pid) for pid in shown.split()]
+
+
+def below(pid: int) -> set[int]:
+    """All that a process has started, and what those have."""
+    found, waiting = set(), [pid]
+    while waiting:
+        shown = subprocess.run(["pgrep", "-P", str(waiting.pop())], capture_output=True, text=True, check=False).stdout
+        new = {int(word) for word in shown.split()} - found
+        found |= new
+        waiting += new
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -33,7 +33,7 @@ class Deployed(Box):
     """A box whose guests are played by a lab."""
 
     def __init__(self, run_dir: Path, topology: Topology, mode: LabMode) -> None:
-        super().__init__(run_dir, box_name(topology.name))
+        super().__init__(run_dir, box_name(topology.name, run_dir))
         self.topology = topology
         self.mode = mode
 

@@ -11,6 +11,8 @@ which checks it like messages of a guest.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import socket
@@ -30,6 +32,7 @@ FAILURES_FREE = 5                  # guests in a row that never started; after t
 REST_MIN_S, REST_MAX_S = 0.1, 5.0
 REOPENED = ("packet", "tun")       # drivers that can be given another device
 ERRNO_MAX = 4096                   # the kernel's own bound (MAX_ERRNO)
+TUNGETIFF = 0x800454D2             # linux/if_tun.h
 
 
 @dataclass
@@ -171,3 +174,19 @@ def take_event(port: AttachedPort, event: dict[str, Any], fds: list[int]) -> boo
         return False
     close_fds(fds)
     return True
+
+
+def has_lost_interface(port: AttachedPort) -> bool:
+    """Whether the interface that a port was opened on was deleted, or has left this network namespace."""
+    return any(_is_lost(port.config["driver"], fd) for fd in port.fds)
+
+
+def _is_lost(driver: str, fd: int) -> bool:
+    if driver == "packet":
+        return is_unbound(fd)
+    try:
+        if driver == "tun":
+            fcntl.ioctl(fd, TUNGETIFF, bytes(40))
+    except OSError as error:
+        return error.errno == errno.EBADFD           # else the port is being removed just now
+    return False

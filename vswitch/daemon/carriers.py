@@ -62,7 +62,7 @@ class Carriers:
                 self._watch(topology, namespace)
                 for interface in self._host.observe(namespace).values():
                     self._told(namespace, interface.name, interface.carrier and interface.up)
-            except HostError as error:
+            except (HostError, OSError) as error:
                 log.error("%s: carriers are not watched: %s", topology, error)
 
     def watch(self, topology: str, namespace: str) -> None:

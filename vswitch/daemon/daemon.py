@@ -23,6 +23,7 @@ from vswitch.daemon.views import Row
 from vswitch.errors import VswitchError
 from vswitch.plan import Observed
 from vswitch.plan.promise import PromisedSwitch, promise
+from vswitch.run_dir import words_for
 from vswitch.topology import loads
 
 log = logging.getLogger("vswitchd")
@@ -32,15 +33,14 @@ IDLE_S = 60.0                      # a vswitchd that a command started ends afte
 
 class Daemon:
     def __init__(self, places: Places, host: Host) -> None:
-        self._host = host
         self.journal = Journal(places.events)
         self._places = places
         self.supervisor = Supervisor(places, host.open_port, self.journal)
         self._carriers = Carriers(host, self.supervisor, lambda topology: self._healer.ask(topology),
                                   lambda topology: self.control.awaited.get(topology, frozenset()))
         self._filters = GuestFilters(self.supervisor)
-        self.control = Control(places, HostMachine(host, self.supervisor, self._carriers), self._follow,
-                               self.journal)
+        self._machine = HostMachine(host, self.supervisor, self._carriers, words_for(places.run_dir))
+        self.control = Control(places, self._machine, self._follow, self.journal)
         self._healer = Healer(self.control.heal)
         self._lock = threading.Lock()
         self._n_requests = 0
@@ -61,7 +61,7 @@ class Daemon:
         if record is None:
             return None
         try:
-            topology, observed = loads(record.text, record.file), self._host.observe(record.namespace)
+            topology, observed = loads(record.text, record.file), self._machine.interfaces(record.namespace)
             return promise(topology, Observed(dict(observed), {}, record.namespace), record.wish)
         except VswitchError as error:
             log.error("%s: what should run is not known: %s", name, error)
@@ -114,4 +114,4 @@ class Daemon:
         records = self.control.records()
         namespaces = {"", *(record.namespace for record in records),
                       *(record.namespace for record in self.control.unreadable())}
-        return overview.foreign({name: list(self._host.observe(name).values()) for name in sorted(namespaces)}, records)
+        return overview.foreign({name: list(self._machine.interfaces(name).values()) for name in sorted(namespaces)}, records)

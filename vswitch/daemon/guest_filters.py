@@ -9,6 +9,7 @@ Threads: whoever applies says whom to follow; all sockets are served by one thre
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -96,12 +97,15 @@ class GuestFilters:
 
             try:
                 await follow(path, told)
-            except QmpError as error:
+            except Exception as error:               # descriptors may have run out: it is tried again like a lost guest
+                if not isinstance(error, QmpError):
+                    log.error("%s: %s", name, error)
                 if is_heard:
                     log.info("%s: nobody says its addresses at %s: %s", name, path, error)
                 is_heard = False
             # A QEMU that has ended comes back with the addresses that it was given.
-            await tell([], matching)
+            with contextlib.suppress(Exception):
+                await tell([], matching)
             await asyncio.sleep(RETRY_S)
 
     def _tell(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching, lock: threading.Lock) -> None:

@@ -5,8 +5,12 @@ Threads: `ask` may be called from any and returns at once; one thread of its own
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+
+log = logging.getLogger("vswitchd")
+AGAIN_S = 5.0                      # after what could not be mended
 
 
 class Healer:
@@ -37,4 +41,10 @@ class Healer:
                     return
                 topology = next(iter(self._asked))
                 del self._asked[topology]
-            self._heal(topology)
+            try:
+                self._heal(topology)
+            except Exception as error:               # descriptors or room may have run out: another time
+                log.error("%s is not mended, and tried again: %s", topology, error)
+                with self._changed:
+                    self._asked[topology] = None
+                    self._changed.wait_for(lambda: self._is_over, AGAIN_S)

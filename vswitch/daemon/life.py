@@ -29,6 +29,10 @@ LAST_WORDS = 4096                  # messages: more than the socket of a dead pr
 PAUSE_S = 0.02                     # for who says more than we take in at once
 
 
+class ShortageError(DataplaneError):
+    """It is not the data plane's fault: descriptors or memory have run out here."""
+
+
 class Life:
     """`name` is the switch's, for messages; `on_event` takes what the data plane says unasked, with its fds."""
 
@@ -51,16 +55,18 @@ class Life:
 
         One that `waits` moves no frame before `guests_start`.
         """
-        if self.process is not None:
-            self.process.close()
-        self.process = launch(config, self.door, tables.fd, waits=waits)
+        self._forget_process()
+        try:
+            self.process = launch(config, self.door, tables.fd, waits=waits)
+        except OSError as error:                     # no room for a descriptor, a process, memory or a file
+            raise DataplaneError(f"the data plane of {self.name} cannot be started: {error.strerror}") from None
         self._born_s = time.monotonic()
         try:
             self.connect()
             tables.open()
-        except DataplaneError as error:
-            self.process.end()
+        except (DataplaneError, OSError) as error:
             self.disconnect()
+            self._forget_process()
             words = log_tail(self.door)
             raise DataplaneError(f"the data plane of {self.name} does not start: {error}\n{words}") from None
 
@@ -72,7 +78,10 @@ class Life:
 
     def connect(self) -> None:
         self.disconnect()
-        self.connection = Connection(self.door, self._on_event)
+        try:
+            self.connection = Connection(self.door, self._on_event)
+        except OSError as error:
+            raise ShortageError(f"the data plane of {self.name} cannot be reached: {error.strerror}") from error
         answer, fds = self.connection.ask("hello")
         messages.close_fds(fds)
         check_version(answer)
@@ -111,6 +120,7 @@ class Life:
         self.disconnect()
         if self.process is not None:
             self.process.close()
+            self.process = None
         # Whoever takes the events has us: held by us, it would keep the map of its tables until a garbage collection.
         self._on_event = _no_event
 
@@ -118,10 +128,12 @@ class Life:
 
     def is_well(self) -> bool:
         """Take in events; False when a successor is needed."""
-        assert self.process is not None
-        if self.connection is None or self.process.is_dead:
+        if self.process is None or self.process.is_dead:
             return False
         try:
+            if self.connection is None:              # descriptors had run out when it was lost
+                self.connect()
+            assert self.connection is not None
             self.is_flooding = not self.connection.drain()
         except ConnectionLostError as error:
             log.warning("%s: %s", self.name, error)
@@ -132,12 +144,13 @@ class Life:
 
     def is_reached_again(self) -> bool:
         """Reach the same process once the connection is lost; False when it was dying, or did not answer and is killed."""
-        assert self.process is not None
         # A process that is dying hangs up first.
-        if self.process.wait(DYING_S):
+        if self.process is None or self.process.wait(DYING_S):
             return False
         try:
             self.connect()
+        except ShortageError:
+            raise
         except DataplaneError as error:
             log.warning("%s lives and does not answer (%s): killed", self.name, error)
             self.process.end()
@@ -145,10 +158,18 @@ class Life:
         return True
 
     def note_death(self) -> None:
-        """Hang up, and count whether it came early."""
+        """Hang up, and count whether it came early; what is left of the process is ended."""
         self.disconnect()
+        self._forget_process()
         is_short = time.monotonic() - self._born_s < SOON_S
         self._n_short = self._n_short + 1 if is_short else 0
+
+    def _forget_process(self) -> None:
+        """A process that is not ours any more must not live on: it has the ports."""
+        process, self.process = self.process, None
+        if process is not None:
+            process.end()
+            process.close()
 
     @property
     def delay_s(self) -> float:

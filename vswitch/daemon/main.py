@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
                         format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     places = Places(options.run_dir.absolute())
+    os.environ["VSWITCH_RUN"] = str(places.run_dir)  # where the sockets of guests are, also for the data planes' successors
     # A descriptor of every port, here and in the data planes; a shell's limit is 1024.
     _, descriptors_max = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors_max, descriptors_max))

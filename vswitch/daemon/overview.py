@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
+from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.records import Record, Unreadable
 from vswitch.daemon.views import Row, ports
-from vswitch.plan.state import Interface, owner_of
+from vswitch.plan.state import Interface, Owner, owner_of
 
 WHY_MAX = 300                          # characters of what is wrong with a record
 
@@ -57,8 +59,15 @@ def _why(name: str, broken: Unreadable) -> str:
             f"file: vswitch up FILE; or take it down: vswitch down {name}")
 
 
+def is_recorded(owner: Owner) -> bool:
+    """Whether another vswitchd has a record of the topology; one whose run directory a mark cannot name is believed."""
+    return owner.run_dir.startswith("~") or Places(Path(owner.run_dir)).record(owner.name).exists()
+
+
 def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> list[Row]:
-    """Interfaces (by namespace) that somebody may take for ours: unmarked TAPs, and marks of what is not up.
+    """Interfaces (by namespace) that may be taken for ours: unmarked TAPs, and marks of what is not up.
+
+    What is up under another vswitchd is that one's matter.
 
     QEMU run as root makes a TAP of its own when `ifname=` is misspelt, and says nothing; it is found here.
     """
@@ -69,7 +78,10 @@ def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> li
             owner = owner_of(interface.alias)
             if owner is None and interface.kind == "tun":
                 why = "a TAP that vswitch did not make; no switch serves it"
-            elif owner is not None and owner.topology not in up:
+            elif owner is not None and owner.run_dir and not is_recorded(owner):
+                why = (f"left over from {owner.words}, where it is not up any more; "
+                       f"remove it with `VSWITCH_RUN={owner.run_dir} vswitch down {owner.name}`")
+            elif owner is not None and not owner.run_dir and owner.topology not in up:
                 why = f"left over from {owner.topology}; remove it with `vswitch down {owner.topology}`"
             else:
                 continue

@@ -46,6 +46,10 @@ class Places:
     def state(self) -> Path:
         return self.run_dir / "state"
 
+    def record(self, topology: str) -> Path:
+        """What was asked for under a topology's name."""
+        return self.state / f"{topology}.json"
+
     @property
     def dataplanes(self) -> Path:
         return self.run_dir / "dataplane"

@@ -25,8 +25,9 @@ from vswitch.daemon.connection import Connection, ConnectionLostError, Reply
 from vswitch.daemon.events import Events
 from vswitch.daemon.life import PAUSE_S, Life
 from vswitch.daemon.port_index import PortIndex
-from vswitch.daemon.process import PATIENCE_S, Process, is_readable
+from vswitch.daemon.process import PATIENCE_S, Process
 from vswitch.daemon.tables import Tables
+from vswitch.daemon.watch import pause, watch
 from vswitch.errors import DataplaneError
 
 log = logging.getLogger("vswitchd")
@@ -49,7 +50,8 @@ class Plane:
         self._life = Life(self.name, door, self._on_event)
         self._is_ended = False
         self._is_held = False
-        self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
+        self._watcher = threading.Thread(target=watch, args=(self.name, self._wake_fd, self._wait_for_news, self._look_after_it,
+                                                               lambda: self._is_ended), name=f"watch {self.name}", daemon=True)
 
     @property
     def name(self) -> str:
@@ -221,6 +223,16 @@ class Plane:
         """Start a successor and give it the ports; before it has them all, frames for others would leave by the uplink."""
         began = time.monotonic()
         self._life.start(self.config, self.tables, waits=True)
+        try:
+            self._give_ports()
+        except BaseException:
+            self._life.note_death()                  # one that has some of its ports is followed by another
+            raise
+        self.n_restarts += 1
+        self.events.note("dataplane_replaced", f"its data plane died; successor {self.pid} has the {len(self.ports)} ports after "
+                                               f"{1000 * (time.monotonic() - began):.0f} ms")
+
+    def _give_ports(self) -> None:
         if self._is_held:
             self._life.ask("hold", {"held": True})
         for name, port in list(self.ports.items()):
@@ -228,49 +240,37 @@ class Plane:
                 attached.give(port, self._life.ask)
                 self._index.note(name, port)
             except ConnectionLostError:
-                self._life.disconnect()
                 raise
             except DataplaneError as error:
                 self.events.note("port_lost", f"{name} is lost until the next `up`: {error}")
                 self._index.remove(name, port)       # so that a plan adds it
                 self.ports.pop(name).close()
         self._life.ask("guests_start")
-        self.n_restarts += 1
-        self.events.note("dataplane_replaced", f"its data plane died; successor {self.pid} has the {len(self.ports)} ports after "
-                                               f"{1000 * (time.monotonic() - began):.0f} ms")
 
     def _note_death(self) -> None:
-        self.events.note("dataplane_died", f"its data plane (pid {self.pid}) died or did not answer")
-        self._life.note_death()
+        if self._life.process is not None:           # else it has been noted, and no successor could be started yet
+            self.events.note("dataplane_died", f"its data plane (pid {self.pid}) died or did not answer")
+            self._life.note_death()
 
     # News of it, in a thread of its own.
 
-    def _watch(self) -> None:
-        """Wait for death and for events, until this data plane is ended or released."""
-        while not self._is_ended:
-            with self._lock:
-                sources = self._life.process, self._life.connection
-            self._index.wait(*sources)
-            try:
-                with self._lock:
-                    if self._is_ended:
-                        continue
-                    # An asker may have been quicker, so this looks at the state and not at what woke us.
-                    if self._life.is_well():
-                        self._greet()
-                        is_well, pause_s = True, PAUSE_S * self._life.is_flooding
-                    else:
-                        self._note_death()
-                        is_well = False
-                if is_well:
-                    is_readable(self._wake_fd, pause_s)
-                    continue
-                is_readable(self._wake_fd, self._life.delay_s)
-                with self._lock:
-                    if not self._is_ended and not self.is_running:
-                        self._succeed()
-            except DataplaneError as error:
-                log.error("%s", error)
+    def _look_after_it(self) -> None:
+        with self._lock:
+            if self._is_ended:
+                return
+            # An asker may have been quicker, so this looks at the state and not at what woke us.
+            is_well = self._life.is_well()
+            (self._greet if is_well else self._note_death)()
+            pause_s = PAUSE_S * self._life.is_flooding if is_well else self._life.delay_s
+        pause(self._wake_fd, pause_s)
+        with self._lock:
+            if not self._is_ended and not self.is_running:
+                self._succeed()
+
+    def _wait_for_news(self) -> None:
+        with self._lock:
+            sources = self._life.process, self._life.connection
+        self._index.wait(*sources)
 
     def _greet(self) -> None:
         """Take in the guests that have come."""

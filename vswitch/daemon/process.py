@@ -84,7 +84,12 @@ def launch(config: dict[str, Any], door: Path, tables_fd: int, *, waits: bool = 
             command, cwd="/", start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             pass_fds=(listener.fileno(), tables_fd), env={**os.environ, "PYTHONPATH": str(ROOT)})
     # Our copy of the listening socket is closed: when the process dies, whoever waits for it is told.
-    return Process(child.pid, child)
+    try:
+        return Process(child.pid, child)
+    except OSError:
+        child.kill()
+        child.wait()
+        raise
 
 
 def alone_s() -> float:

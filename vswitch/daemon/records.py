@@ -143,7 +143,7 @@ def forget_record(places: Places, topology: str) -> None:
 
 
 def _path(places: Places, topology: str) -> Path:
-    return places.state / f"{topology}.json"
+    return places.record(topology)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from dataplane.reasons import SENTENCES, sentence_at
 from vswitch.daemon import said
+from vswitch.daemon.attached import AttachedPort, has_lost_interface
 from vswitch.daemon.events import Entry
 from vswitch.daemon.plane import Plane
 from vswitch.plan.vlan_words import vlan_words
@@ -22,6 +23,7 @@ Row = dict[str, Any]
 STATES = {"up": "up", "waiting": "no-carrier", "down": "down", "broken": "broken"}
 VIEW_S = 0.1                       # a view of all data planes is there within 200 ms
 STALE_S = 5.0                      # how long the last answer of one that is silent is believed
+GONE = ("its interface was deleted; `vswitch up` makes it anew", "its adapter is gone; it is taken again when it comes back")
 
 
 def ports(planes: list[Plane]) -> list[Row]:
@@ -46,6 +48,7 @@ def _port(plane: Plane, config: Row, listed: said.Ports) -> Row:
     """One port: configuration, state, counters since the port was added."""
     counted = plane.tables.port(config["index"])
     port = listed.ports.get(config["name"], said.Port("broken", listed.error, ""))
+    state = _state(config, port, plane.ports.get(config["name"]))
     return {
         "name": config["name"],
         "topology": plane.config["topology"],
@@ -55,8 +58,8 @@ def _port(plane: Plane, config: Row, listed: said.Ports) -> Row:
         "attach": config["attach"],
         "driver": config["driver"],
         "vlan": vlan_words(config["vlan"]),
-        "state": _state(config, port),
-        "why": port.why,
+        "state": state,
+        "why": port.why or (GONE[config["role"] == "uplink"] if state == "missing" else ""),
         "mac": port.mac or config["mac"],
         **{key: counted[key] for key in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")},
         "drops": _without_zeroes(counted["drops"]),
@@ -69,8 +72,10 @@ def _port(plane: Plane, config: Row, listed: said.Ports) -> Row:
     }
 
 
-def _state(config: Row, port: said.Port) -> str:
+def _state(config: Row, port: said.Port, ours: AttachedPort | None) -> str:
     """What became of the port; the topology's own words come before what the kernel says."""
+    if port.state != "up" and ours is not None and has_lost_interface(ours):
+        return "missing"
     if config["block"]:
         return "blocked"
     if config["link"] == "down":

@@ -6,6 +6,7 @@ An interface that is down has none: the kernel goes on to say that a TAP's guest
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import select
 import socket
@@ -22,7 +23,10 @@ IFLA_IFNAME, IFLA_CARRIER = 3, 33
 HEADER, IFINFOMSG = 16, 16         # octets of struct nlmsghdr and of struct ifinfomsg
 IFI_FLAGS, IFF_UP = 8, 1           # where in the latter the flags are
 
+AGAIN_S = 1.0                      # between two attempts to look links up
+
 Told = Callable[[str, bool], None]
+log = logging.getLogger("vswitchd")
 
 
 class LinkWatch:
@@ -52,12 +56,28 @@ class LinkWatch:
             try:
                 for name, has_carrier in _events(self._socket.recv(1 << 18)):
                     self._told(name, has_carrier)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                # More came than we read: what was lost is looked up.
+            except Exception as error:
+                self._look_up(error)
+
+    def _look_up(self, error: Exception) -> None:
+        """What was lost, because more came than we read (ENOBUFS), or because descriptors or memory ran out; until it is done."""
+        while True:
+            if not (isinstance(error, OSError) and error.errno == errno.ENOBUFS):
+                log.error("the links of %s: %s; looked up again", self._namespace or "the host", error)
+                if is_readable(self._end, AGAIN_S):
+                    return
+            try:
                 for link in inside(self._namespace, netlink.links):
                     self._told(link.name, link.carrier and link.up)
+                return
+            except Exception as another:
+                error = another
+
+
+def is_readable(fd: int, seconds: float) -> bool:
+    news = select.poll()
+    news.register(fd, select.POLLIN)
+    return bool(news.poll(1000 * seconds))
 
 
 def watch_links(namespace: str, told: Told) -> LinkWatch:

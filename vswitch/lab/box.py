@@ -9,11 +9,14 @@ it and a station with `vlan` stands an access port (`access_port.py`), with a TA
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from vswitch.lab import netns
 from vswitch.lab.settings import address_lines, station_mac
+from vswitch.run_dir import USUAL, number_of
 from vswitch.topology.model import PhysicalNetwork, Station, Topology
 
 BRIDGE = "wire"
@@ -21,20 +24,22 @@ ACCESS_PORT = Path(__file__).parent / "access_port.py"
 HOST = "host"                          # what the box is called as a machine: the host whose ports may have addresses
 
 
-def box_name(topology: str) -> str:
-    return f"vswitch-{topology}"
+def box_name(topology: str, run_dir: str | os.PathLike[str] = USUAL) -> str:
+    """Namespaces have names for the whole host, so a lab under another run directory than the usual one has its number."""
+    number = number_of(run_dir)
+    return f"vswitch-{topology}_{number}" if number else f"vswitch-{topology}"
 
 
-def network_namespace(topology: str, network: str) -> str:
-    return f"vswitch-{topology}.net.{network}"
+def network_namespace(box: str, network: str) -> str:
+    return f"{box}.net.{network}"
 
 
-def guest_namespace(topology: str, guest: str) -> str:
-    return f"vswitch-{topology}.{guest}"
+def guest_namespace(box: str, guest: str) -> str:
+    return f"{box}.{guest}"
 
 
-def station_namespace(topology: str, station: Station) -> str:
-    return f"vswitch-{topology}.net.{station.network}.{station.name}"
+def station_namespace(box: str, station: Station) -> str:
+    return f"{box}.net.{station.network}.{station.name}"
 
 
 def stations(topology: Topology) -> Iterable[Station]:
@@ -42,9 +47,9 @@ def stations(topology: Topology) -> Iterable[Station]:
         yield from network.stations.values()
 
 
-def build_network(topology: Topology, network: PhysicalNetwork) -> None:
+def build_network(topology: Topology, network: PhysicalNetwork, box: str) -> None:
     """Make what is missing of a network: its bridge, the adapters in the box that lead to it, its stations' wires."""
-    namespace = network_namespace(topology.name, network.name)
+    namespace = network_namespace(box, network.name)
     # Before any interface exists: an IPv6 address that the bridge's kernel makes for itself would answer neighbours.
     netns.set_sysctls(namespace, ["net.ipv6.conf.default.disable_ipv6=1", "net.ipv6.conf.all.disable_ipv6=1"])
     there = netns.interfaces(namespace)
@@ -52,21 +57,26 @@ def build_network(topology: Topology, network: PhysicalNetwork) -> None:
     if BRIDGE not in there:
         netns.run_lines(namespace, [f"link add {BRIDGE} type bridge stp_state 0 mcast_snooping 0 forward_delay 0",
                                     f"link set {BRIDGE} up"])
-    box = box_name(topology.name)
-    for index, uplink in enumerate(topology.uplinks.values()):
+    for uplink in topology.uplinks.values():
         if uplink.physical_network == network.name and uplink.interface not in netns.interfaces(box):
-            netns.run_lines(namespace, _wire(f"uplink{index}", uplink.interface, box, mtu))
+            netns.run_lines(namespace, _wire(end_of("uplink", uplink.name), uplink.interface, box, mtu))
             # Without this the adapter would greet the network with an IPv6 address before the switch has it.
             netns.run_lines(box, [f"link set {uplink.interface} addrgenmode none up"])
-    for index, station in enumerate(network.stations.values()):
-        if f"station{index}" not in there:
-            other = station_namespace(topology.name, station)
-            netns.run_lines(namespace, _wire(f"station{index}", "eth0", other, mtu, None if station.vlan else BRIDGE))
+    for station in network.stations.values():
+        if end_of("station", station.name) not in there:
+            other = station_namespace(box, station)
+            name, access = end_of("station", station.name), end_of("access", station.name)
+            netns.run_lines(namespace, _wire(name, "eth0", other, mtu, None if station.vlan else BRIDGE))
             if station.vlan:
-                netns.run_lines(namespace, [f"tuntap add access{index} mode tap vnet_hdr",
-                                            f"link set access{index} mtu {mtu} master {BRIDGE} up"])
+                netns.run_lines(namespace, [f"tuntap add {access} mode tap vnet_hdr",
+                                            f"link set {access} mtu {mtu} master {BRIDGE} up"])
             netns.run_lines(other, [f"link set eth0 address {station_mac(topology, station)} up",
                                    *address_lines("eth0", station.addresses, station.routes)])
+
+
+def end_of(kind: str, name: str) -> str:
+    """The interface of a network that leads to `name`; it stays the same when others come and go."""
+    return f"{kind}{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _mtu(topology: Topology, network: PhysicalNetwork) -> int:
@@ -83,8 +93,8 @@ def _wire(name: str, far_name: str, far_namespace: str, mtu: int, master: str | 
     ]
 
 
-def access_port_argv(topology: Topology, station: Station) -> list[str]:
+def access_port_argv(topology: Topology, station: Station, box: str) -> list[str]:
     """The process between the network's wire and a station that has a VLAN."""
-    index = list(topology.physical_networks[station.network].stations).index(station.name)
-    return ["ip", "netns", "exec", network_namespace(topology.name, station.network), "python3", "-I", "-S",
-            str(ACCESS_PORT), f"station{index}", f"access{index}", str(station.vlan), *map(str, station.hears)]
+    return ["ip", "netns", "exec", network_namespace(box, station.network), "python3", "-I", "-S",
+            str(ACCESS_PORT), end_of("station", station.name),
+            end_of("access", station.name), str(station.vlan), *map(str, station.hears)]

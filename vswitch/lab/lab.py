@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from vswitch.errors import LabError, UsageError
 from vswitch.lab import box, netns
 from vswitch.lab.console import ConsoleMachine
+from vswitch.lab.inhabitants import end_inhabitants
 from vswitch.lab.job import Finished, Machine, finish
 from vswitch.lab.namespace_machine import NamespaceMachine, configure_guest, load_rules, start_services
 from vswitch.lab.qemu_machine import console_path, require_taps, start_guest, wait_for_guests
@@ -39,7 +41,7 @@ class Lab:
         if record is None:
             if topology is None:
                 raise ValueError("neither a topology nor a record")
-            record = Record(topology.name, mode, str(run_dir), box.box_name(topology.name))
+            record = Record(topology.name, mode, str(run_dir), box.box_name(topology.name, run_dir))
         self.record = record
 
     @classmethod
@@ -60,20 +62,22 @@ class Lab:
         topology = self._declared()
         if os.geteuid():
             raise LabError("a lab makes network namespaces, which only root may; try again with sudo")
+        self._forget_gone("qemu")      # while an emulator holds its TAP, `up` refuses to remove that
         self._make_namespace(self.record.box)
         self._is_new(box.HOST, "namespace", self.record.box)
         for network in topology.physical_networks.values():
-            self._make_namespace(box.network_namespace(topology.name, network.name))
+            self._make_namespace(box.network_namespace(self.record.box, network.name))
             for station in network.stations.values():
-                self._make_namespace(box.station_namespace(topology.name, station))
-            box.build_network(topology, network)
+                self._make_namespace(box.station_namespace(self.record.box, station))
+            box.build_network(topology, network, self.record.box)
 
     def start(self) -> None:
         """Play the stations and the guests whose ports `up` has made."""
         topology = self._declared()
+        self._forget_gone("namespace")
         for station in box.stations(topology):
             name = f"{station.network}.{station.name}"
-            namespace = box.station_namespace(topology.name, station)
+            namespace = box.station_namespace(self.record.box, station)
             if self._is_new(name, "namespace", namespace):
                 with self._forgotten_unless_started([name]):
                     load_rules(topology, station.run, namespace)
@@ -86,16 +90,16 @@ class Lab:
             self._start_namespaces(topology)
 
     def stop(self) -> None:
-        """End every process of the lab; start() would play all its machines anew."""
+        """End every process of the lab, also what `exec` has left in it; start() would play all its machines anew."""
         self.record.end_processes()
+        end_inhabitants(self.record.namespaces)
         self.record.machines.clear()
         self.record.save()
 
     def remove(self) -> None:
         """Remove the namespaces, and the record last."""
         self.stop()
-        for namespace in reversed(self.record.namespaces):
-            netns.delete(namespace)
+        self._delete(list(self.record.namespaces))
         self.record.forget()
 
     def machine(self, name: str) -> Machine:
@@ -126,6 +130,30 @@ class Lab:
         if self.topology is None:
             raise LabError(f"the lab of {self.record.topology} was loaded by its name: use it or end it, no more")
         return self.topology
+
+    def _forget_gone(self, kind: str) -> None:
+        """Remove the machines of this kind, and the networks, that the topology does not have any more."""
+        topology, record = self._declared(), self.record
+        stations = list(box.stations(topology))
+        wanted = {box.HOST, *topology.guests, *(f"{station.network}.{station.name}" for station in stations)}
+        gone = [machine for machine in record.machines.values() if machine.name not in wanted and machine.kind == kind]
+        for machine in gone:
+            record.end_processes(machine.name)
+            del record.machines[machine.name]
+            shutil.rmtree(machine.folder, ignore_errors=True)
+        if kind == "namespace":
+            kept = {record.box, *(box.network_namespace(record.box, network) for network in topology.physical_networks),
+                    *(box.station_namespace(record.box, station) for station in stations),
+                    *(box.guest_namespace(record.box, guest) for guest in topology.guests)}
+            self._delete([namespace for namespace in record.namespaces if namespace not in kept])
+        record.save()
+
+    def _delete(self, namespaces: list[str]) -> None:
+        """Remove namespaces and all that lives in them, the newest first."""
+        end_inhabitants(namespaces)
+        for namespace in reversed(namespaces):
+            netns.delete(namespace)
+            self.record.namespaces.remove(namespace)
 
     def _make_namespace(self, name: str) -> None:
         if name in self.record.namespaces:
@@ -160,13 +188,13 @@ class Lab:
 
     def _start_access_port(self, topology: Topology, station: Station, name: str) -> None:
         with Path(self.record.machines[name].folder, "access_port.log").open("ab") as log:
-            started = subprocess.Popen(box.access_port_argv(topology, station), stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log, start_new_session=True)
+            argv = box.access_port_argv(topology, station, self.record.box)
+            started = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.record.add_process(started.pid, name)
 
     def _start_namespaces(self, topology: Topology) -> None:
         for guest in topology.guests.values():
-            namespace = box.guest_namespace(topology.name, guest.name)
+            namespace = box.guest_namespace(self.record.box, guest.name)
             self._make_namespace(namespace)
             is_new = self._is_new(guest.name, "namespace", namespace)
             with self._forgotten_unless_started([guest.name] if is_new else []):

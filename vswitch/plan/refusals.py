@@ -45,7 +45,7 @@ def _objection(topology: str, wanted: WantedPort, interface: Interface | None, o
     port = wanted.port
     owner = owner_of(interface.alias) if interface else None
     if owner is not None and owner.topology != topology:
-        return f"interface {port.interface} is used by port {owner.port} of {owner.topology}; use another name or take that down"
+        return f"interface {port.interface} is used by port {owner.port} of {owner.words}; use another name or take that down"
     if port.socket is not None:
         return ("a lab of namespaces has no guest that shares memory; QEMU plays it: --lab=qemu"
                 if wish.lab == "namespaces" else _account_objection(port, observed))

@@ -4,6 +4,10 @@ Also the ownership mark.  Every interface that we make carries `vswitch:TOPOLOGY
 before us and is only taken carries what it was like behind that, `vswitch:TOPOLOGY:PORT:mtu=1500,up=1`, so that it can
 be given back even by a vswitchd that knows nothing else.  A host port that has the host addresses of an adapter says so
 there too, `vswitch:TOPOLOGY:host.NAME,for=eth1`.  What has no mark is not ours, whatever its name.
+
+A vswitchd with another run directory than the usual one writes that too, `vswitch:TOPOLOGY@/run/two:PORT`, so that several
+on one host know whose an interface is.  A plan never sees its own run directory: `seen_from` takes it off the marks that
+were observed and puts one on those of others, `written_by` is the way back.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from vswitch.run_dir import USUAL
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,41 @@ class Owner:
     port: str
     taken: bool                        # it was there before us: given back, never deleted
 
+    @property
+    def name(self) -> str:
+        """The topology's own name."""
+        return self.topology.partition("@")[0]
+
+    @property
+    def run_dir(self) -> str:
+        """The run directory of the other vswitchd that it belongs to; "" for ours."""
+        return self.topology.partition("@")[2]
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} of the vswitchd at {self.run_dir}" if self.run_dir else self.name
+
 
 def mark(topology: str, port: str) -> str:
     """The alias that says an interface is ours."""
     return f"vswitch:{topology}:{port}"
+
+
+def seen_from(run_dir: str, alias: str) -> str:
+    """The mark as the vswitchd of `run_dir` ("" for the usual one) is to see it: plain when it is its own."""
+    owner = owner_of(alias)
+    if owner is None:
+        return alias
+    other = "" if owner.run_dir == run_dir else f"@{owner.run_dir or USUAL}"
+    return alias.replace(f":{owner.topology}:", f":{owner.name}{other}:", 1)
+
+
+def written_by(run_dir: str, alias: str) -> str:
+    """A plain mark as the vswitchd of `run_dir` writes it."""
+    owner = owner_of(alias)
+    if owner is None or owner.run_dir or not run_dir:
+        return alias
+    return alias.replace(f":{owner.topology}:", f":{owner.topology}@{run_dir}:", 1)
 
 
 def owner_of(alias: str) -> Owner | None:

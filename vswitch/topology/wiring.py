@@ -6,9 +6,11 @@ Both the checks and the settling ask here, so that they never answer differently
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 
+from vswitch.run_dir import run_dir
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import value_of
 from vswitch.topology.model import Vlan
@@ -17,7 +19,7 @@ from vswitch.topology.vlan import carrying, members_of, private_vlan_of, vlan_of
 from vswitch.topology.vocabulary import UplinkKeys
 
 HASHED = 4                             # hexadecimal digits that tell two long names apart
-SOCKETS = "/run/vswitch/guests"        # of guests that share memory, unless `socket` says where
+SOCKETS = "guests"                     # folder in the run directory for guests that share memory, unless `socket` says where
 
 
 def vlan(draft: Draft) -> Vlan | None:
@@ -95,7 +97,8 @@ def shares_memory(draft: Draft) -> bool:
 
 def socket_path(draft: Draft) -> str:
     """Where a guest that shares memory meets the switch."""
-    return str(value_of(draft.settings, "socket", {}).get("path") or f"{SOCKETS}/{draft.guest}.{draft.nic}.sock")
+    usual = os.path.join(os.path.abspath(run_dir()), SOCKETS, f"{draft.guest}.{draft.nic}.sock")
+    return str(value_of(draft.settings, "socket", {}).get("path") or usual)
 
 
 def interface(draft: Draft) -> str:
