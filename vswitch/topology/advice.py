@@ -15,11 +15,15 @@ def advice(topology: Topology) -> list[str]:
 
 def _mixed_mtus(topology: Topology) -> Iterator[str]:
     """A frame of the largest size reaches only some of a VLAN's ports; the others drop it as `oversize`."""
-    for switch in topology.switches:
+    ports: dict[str, list[Port]] = {}
+    for port in topology.ports.values():
+        if port.role != "uplink":              # it carries several VLANs, and has the largest MTU of them
+            ports.setdefault(port.switch, []).append(port)
+    for switch, members in ports.items():
         first: dict[int, Port] = {}
-        for port in topology.ports_of(switch):
-            if port.role == "uplink":          # carries several VLANs, and has the largest MTU of them
-                continue
+        if len({port.mtu for port in members}) == 1:
+            continue
+        for port in members:
             for vid in sorted(members_of(port.vlan)):
                 other = first.setdefault(vid, port)
                 if other.mtu != port.mtu:
