@@ -197,20 +197,20 @@ class Dataplane:
     def ports(self, request: dict[str, Any], fds: list[int]) -> Reply:
         listed: list[dict[str, Any]] = []
         out_fds: list[int] = []
-        everything = self.switch.ports()
         at = int(request.get("from", 0))
+        page = self.switch.ports(at, PORTS_PAGE)
         if request.get("bare") is True:
-            listed = [port | {"fds": 0, "guest": None, "guest_fds": 0} for port in everything[at : at + PORTS_PAGE]]
+            listed = [port | {"fds": 0, "guest": None, "guest_fds": 0} for port in page]
             at += len(listed)
-            return {"ports": listed, "next": at if at < len(everything) else None}, []
-        for port in everything[at : at + PORTS_PAGE]:
+            return {"ports": listed, "next": at if at < self.switch.n_ports else None}, []
+        for port in page:
             state, guest_fds = self.guests.listed(port["config"]["name"])
             if len(out_fds) + len(port["fds"]) + len(guest_fds) > FDS_MAX:
                 break
             out_fds += [*port["fds"], *guest_fds]
             listed.append(port | {"fds": len(port["fds"]), "guest": state, "guest_fds": len(guest_fds)})
         at += len(listed)
-        return {"ports": listed, "next": at if at < len(everything) else None}, out_fds
+        return {"ports": listed, "next": at if at < self.switch.n_ports else None}, out_fds
 
     def port_add(self, request: dict[str, Any], fds: list[int]) -> Reply:
         handed, fds[:] = list(fds), []               # the switch owns them from here on, also when it fails

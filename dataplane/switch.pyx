@@ -171,9 +171,9 @@ cdef class Switch:
         memset(port.state.counters, 0, sizeof(PortCounters))
         port.driver.close()
 
-    def ports(self):
-        """All ports by index, each as messages.py says."""
-        return [port.as_listed() for port in self._by_index()]
+    def ports(self, at=0, room=None):
+        """The ports by index, from the `at`th on and at most `room`, each as messages.py says."""
+        return [port.as_listed() for port in self._by_index()[at:None if room is None else at + room]]
 
     @property
     def n_ports(self):
