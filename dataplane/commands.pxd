@@ -84,6 +84,7 @@ cdef struct Dump:
 
 cdef void command_stop(SwitchState *switch, void *argument) noexcept nogil
 cdef void command_add(SwitchState *switch, void *argument) noexcept nogil       # PortState
+cdef void command_give_back(SwitchState *switch, void *argument) noexcept nogil  # PortState
 cdef void command_remove(SwitchState *switch, void *argument) noexcept nogil    # PortState
 cdef void command_change(SwitchState *switch, void *argument) noexcept nogil    # PortChange
 cdef void command_groups(SwitchState *switch, void *argument) noexcept nogil    # GroupChange

@@ -4,10 +4,11 @@ Each command is short: while it runs, no frame moves.  Memory is allocated befor
 """
 
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from dataplane.ageing cimport flush_entries
 from dataplane.frames.frame cimport BURST_MAX
+from dataplane.handover cimport give_back, withdraw_all, withdraw_entries
 from dataplane.losses cimport port_go_down, release_queue
 from dataplane.reasons cimport PASS
 from dataplane.stages.learn cimport forget_entry
@@ -34,7 +35,7 @@ cdef void command_add(SwitchState *switch, void *argument) noexcept nogil:
 
 cdef inline bint may_have_entries(const PortState *port) noexcept nogil:
     """Walking the table of a million addresses takes milliseconds, in which no frame moves; most ports that go have none."""
-    return port.n_learned != 0 or port.own_mac != 0 or port.effective_mac != 0 or port.n_allowed != 0
+    return port.n_learned or port.own_mac or port.effective_mac or port.n_allowed or port.has_taken_over
 
 
 cdef void command_remove(SwitchState *switch, void *argument) noexcept nogil:
@@ -85,19 +86,16 @@ cdef void count_promiscuous(SwitchState *switch) noexcept nogil:
             switch.n_promiscuous += switch.ports[i].promiscuous_mode != POLICY_REJECT
 
 
-cdef void withdraw_entries(SwitchState *switch, PortState *port) noexcept nogil:
-    """Take back the entries that the settings no longer give to the port, wherever and whenever they were made."""
-    cdef uint64_t at = 0
-    cdef FdbEntry *entry = fdb_next(&switch.fdb, &at)
-    while entry != NULL:
-        if entry.port == port.index and entry.kind != FDB_LEARNED and entry.kind != port_entry_kind(port, entry.key >> 16):
-            forget_entry(switch, entry)
-        entry = fdb_next(&switch.fdb, &at)
+cdef void command_give_back(SwitchState *switch, void *argument) noexcept nogil:
+    give_back(switch, <PortState *>argument)
 
 
 cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     cdef PortChange *change = <PortChange *>argument
     cdef PortState *port = change.port
+    if change.starts_anew:
+        give_back(switch, port)
+        memset(&port.drawn, 0, sizeof(port.drawn))
     if change.forgets:
         if may_have_entries(port):
             flush_entries(switch, port.index, -1, not change.starts_anew)
@@ -108,7 +106,7 @@ cdef void command_change(SwitchState *switch, void *argument) noexcept nogil:
     port.last_source_key = 0
     port_reckon(port)
     count_promiscuous(switch)
-    if change.readdresses:
+    if change.readdresses or change.forgets and port.sibling != port.index:
         withdraw_entries(switch, port)
     if change.starts_anew or not port.has_carrier or port.admin_reason != PASS:
         release_queue(switch, port)
@@ -118,6 +116,7 @@ cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil:
     cdef Relations *relations = <Relations *>argument
     cdef PortRelations *wanted
     cdef PortState *port
+    cdef bint is_left = False                        # whether a port has lost a sibling
     cdef uint32_t i
     memcpy(switch.mirrors, relations.mirrors, sizeof(switch.mirrors))
     switch.n_mirrors = relations.n_mirrors
@@ -127,11 +126,14 @@ cdef void command_relate(SwitchState *switch, void *argument) noexcept nogil:
             continue
         wanted = &relations.ports[i]
         port.horizon = wanted.horizon
+        is_left |= port.sibling != port.index and port.sibling != wanted.sibling
         port.sibling = wanted.sibling
         port.mirrors_ingress = wanted.mirrors_ingress
         port.mirrors_egress = wanted.mirrors_egress
         port.is_mirror_destination = wanted.is_mirror_destination
         port_reckon(port)
+    if is_left:
+        withdraw_all(switch)
 
 
 cdef void command_team(SwitchState *switch, void *argument) noexcept nogil:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from typing import Any
 
 from dataplane.mac import mac_number
@@ -76,7 +75,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._ports: dict[str, dict[str, Config]] = {}       # address -> who claims it, by name
-        self._nics: Counter[str] = Counter()                 # guest -> ports
+        self._nics: dict[str, dict[str, Config]] = {}        # guest -> its ports, by name
         self._configs: dict[str, Config] = {}
         self._n_macs = 0
 
@@ -86,14 +85,14 @@ class Claims:
             self.remove(config["name"])
         self._configs[config["name"]] = config
         self._n_macs += config["max_macs"]
-        self._nics[config["guest"]] += 1
+        self._nics.setdefault(config["guest"], {})[config["name"]] = config
         for mac in addresses_of(config):
             self._ports.setdefault(mac, {})[config["name"]] = config
 
     def remove(self, name: str) -> None:
         config = self._configs.pop(name)
         self._n_macs -= config["max_macs"]
-        self._nics[config["guest"]] -= 1
+        del self._nics[config["guest"]][name]
         if not self._nics[config["guest"]]:
             del self._nics[config["guest"]]
         for mac in addresses_of(config):
@@ -107,8 +106,12 @@ class Claims:
 
     def is_related(self, config: Config) -> bool:
         """Whether a port that comes or goes changes what others are to each other."""
-        others = self._nics[config["guest"]] - (config["name"] in self._configs)
-        return bool(config["split_horizon"] or (config["guest"] and others))
+        return bool(config["split_horizon"] or self.siblings(config))
+
+    def siblings(self, *configs: Config) -> list[Config]:
+        """The other ports of the guests of `configs`: what one of them has taken over is another one's."""
+        return [nic for config in configs if config["guest"] for nic in self._nics.get(config["guest"], {}).values()
+                if nic["name"] != config["name"]]
 
     def with_any_of(self, *configs: Config) -> list[Config]:
         """Of the ports that claim an address that one of `configs` names, by index."""
@@ -132,5 +135,6 @@ def refuse_taken(config: Config, claims: Claims, capacity: int, shared: dict[str
     for other in claims.with_any_of(config):
         if other["name"] == config["name"] or other["mac"].lower() != config["mac"].lower() or other["learning"] == "on":
             continue
-        if fids & fids_of(other["vlan"], shared):
+        is_sibling = config["guest"] is not None and config["guest"] == other["guest"]
+        if not is_sibling and fids & fids_of(other["vlan"], shared):
             raise FileExistsError(errno.EEXIST, f"address {config['mac']} is static on port {other['name']}", config["name"])

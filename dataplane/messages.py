@@ -55,7 +55,7 @@ from dataplane.sys.files import close_fds
 from dataplane.sys.files import is_memory as is_memory
 from dataplane.sys.files import kind_of as kind_of
 
-VERSION = 1
+VERSION = 2
 MESSAGE_MAX = 64 * 1024
 FDS_MAX = 253
 DEPTH_MAX = 12                   # lists and objects within one another
@@ -111,6 +111,8 @@ PORT_DEFAULTS: dict[str, Any] = {
     "reserved_multicast": [],
     "storm_control": None,       # {"broadcast": pps, "multicast": pps, "unknown_unicast": pps, "action": "drop" | "block"}
     "addresses": [],             # CIDR; their host parts are what `ip_binding` holds the port to
+    "allowed_addresses": [],     # CIDR of addresses and prefixes that it may use besides
+    "unbound_addresses": [],     # the same of a port that is held to nothing: no other one can draw them as its own
     "ip_binding": "accept",      # reject | accept | monitor
     "dhcp_server": "accept",
     "router_advertisement": "accept",

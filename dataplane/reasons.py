@@ -24,8 +24,8 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("vlan_egress", "The destination's port is not a member of the frame's VLAN."),
     ("forged_transmits", "The source address is not the port's own: not the one that the guest has set on its adapter, else the "
                          "registered one or the first that the port used (`learning: first`), nor one of its `allowed_macs`."),
-    ("source_elsewhere", "The source address belongs to another port; two guests that both use QEMU's default address "
-                         "52:54:00:12:34:56 look like this."),
+    ("source_elsewhere", "The source address belongs to a port of another guest; two guests that both use QEMU's default address "
+                         "52:54:00:12:34:56 look like this. Nics of one guest may take each other's addresses over."),
     ("max_macs", "The port already uses as many addresses as `max_macs` allows and `when_full` is `drop`."),
     ("same_port", "The destination lives behind the port that the frame came in by."),
     ("isolated", "Both ports are isolated from each other."),
@@ -40,7 +40,8 @@ REASONS: tuple[tuple[str, str], ...] = (
                            "does not let through."),
     ("storm_control", "The port sent more broadcasts, multicasts or frames to nobody known than its `storm_control` allows in a "
                       "second, or is blocked for a few seconds because it did."),
-    ("ip_binding", "In ARP, IPv4 or IPv6 the port claims an address that is not among its `addresses`, or hides it from us."),
+    ("ip_binding", "In ARP, IPv4 or IPv6 the port claims an address that is neither among its `addresses` and "
+                   "`allowed_addresses` nor one that its guest may make by itself, or hides it from us."),
     ("dhcp_server", "The port answers DHCP requests, or sends what may be such an answer, and its `dhcp_server` is `reject`."),
     ("router_advertisement", "The port sends router advertisements or redirects, or what may be one, and its "
                              "`router_advertisement` is `reject`."),

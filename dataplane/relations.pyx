@@ -18,7 +18,6 @@ cdef int relate_siblings(Relations *relations, list configs) except -1:
     """A ring for each guest: its ports in turn."""
     rings = {}
     for config in configs:
-        relations.ports[<int>config["index"]].sibling = config["index"]
         if config["guest"]:
             rings.setdefault(config["guest"], []).append(config["index"])
     for ring in rings.values():
@@ -73,6 +72,8 @@ cdef relate(Runner runner, list configs, list mirrors):
     """Have the worker know it; `configs` of all ports, `mirrors` as in messages.SWITCH_DEFAULTS."""
     cdef Relations relations
     memset(&relations, 0, sizeof(Relations))
+    for index in range(PORTS_MAX):                   # of a port that is about to go, too
+        relations.ports[<int>index].sibling = relations.ports[<int>index].horizon = <uint16_t>index
     relate_siblings(&relations, configs)
     relate_horizons(&relations, configs)
     relate_mirrors(&relations, configs, mirrors)

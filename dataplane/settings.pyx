@@ -14,7 +14,7 @@ from dataplane.state cimport (
     LEARNING_ON, POLICY_ACCEPT, POLICY_MONITOR, POLICY_REJECT, ROLE_GUEST, ROLE_HOST, ROLE_UPLINK, STORM_KINDS, UNKNOWN_DROP,
     UNKNOWN_FLOOD, UNKNOWN_SEEK, PortState,
 )
-from dataplane.tables.bindings cimport BINDINGS_MAX, Bindings
+from dataplane.tables.bindings cimport BINDINGS_MAX, Binding, Bindings
 from dataplane.tables.token_bucket cimport PACKET_NEVER, TokenBucket
 from dataplane.tables.vlan_table cimport VID_NONE, VlanSets
 
@@ -97,19 +97,32 @@ cdef int bucket_fill(TokenBucket *bucket, pps) except -1:
     return 0
 
 
-cdef int bindings_fill(Bindings *bindings, addresses) except -1:
-    """The host part of each of `addresses`."""
-    for text in addresses:
-        address = ipaddress.ip_interface(text).ip
-        if (bindings.n_v4 if address.version == 4 else bindings.n_v6) == BINDINGS_MAX:
+cdef int bindings_fill(Bindings *bindings, addresses, allowed) except -1:
+    """The host part of each of `addresses`, and the addresses and prefixes `allowed`."""
+    own = [ipaddress.ip_interface(text) for text in addresses]
+    networks = [ipaddress.ip_network(address.ip) for address in own] + [ipaddress.ip_network(text) for text in allowed]
+    for version in (4, 6):
+        if sum(network.version == version for network in networks) > BINDINGS_MAX:
             raise ValueError(f"a port is bound to at most {BINDINGS_MAX} addresses of each IP version")
-        if address.version == 4:
-            bindings.v4[bindings.n_v4] = int(address)
-            bindings.n_v4 += 1
-        else:
-            bindings.v6[bindings.n_v6][0] = int(address) >> 64
-            bindings.v6[bindings.n_v6][1] = int(address) & 0xFFFFFFFFFFFFFFFF
-            bindings.n_v6 += 1
+    for network in networks:
+        binding_fill(&bindings.written[bindings.n], network)
+        bindings.n += 1
+    # Addresses are made in a /64 (RFC 4291, 2.5.1), whatever else a prefix is for.
+    for half in {int(address.ip) >> 64 for address in own if address.version == 6 and address.network.prefixlen == 64}:
+        bindings.links[bindings.n_links] = half
+        bindings.n_links += 1
+    bindings.has_link_local = any(address.version == 6 and address.ip.is_link_local for address in own)
+    return 0
+
+
+cdef int binding_fill(Binding *binding, network) except -1:
+    low = 2**64 - 1
+    address, mask = int(network.network_address), int(network.netmask)
+    if network.version == 4:
+        address |= 0xFFFF << 32                      # as the packet path has it: MAPPED_V4
+        mask |= 2**128 - 2**32
+    binding.high, binding.low = address >> 64, address & low
+    binding.high_mask, binding.low_mask = mask >> 64, mask & low
     return 0
 
 
@@ -125,7 +138,8 @@ cdef int protection_fill(PortState *state, dict config) except -1:
             bucket_fill(&state.protection.storm[kind], storm.get(STORM_WORDS[kind]))
         state.protection.storm_blocks = storm.get("action") == "block"
         state.features |= F_STORM_CONTROL
-    bindings_fill(&state.protection.bindings, config["addresses"])
+    bindings_fill(
+        &state.protection.bindings, [*config["addresses"], *config["unbound_addresses"]], config["allowed_addresses"])
     state.protection.ip_binding = POLICIES[config["ip_binding"]]
     state.protection.dhcp_server = POLICIES[config["dhcp_server"]]
     state.protection.router_advertisement = POLICIES[config["router_advertisement"]]

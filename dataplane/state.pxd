@@ -11,7 +11,7 @@ from dataplane.frames.frame cimport Burst
 from dataplane.frames.pool cimport KeptFrame, Pool
 from dataplane.ports.port cimport PortDriver, TxBurst
 from dataplane.reasons cimport DROP_MIRRORS, DROP_PORT_DOWN, PASS, Reason
-from dataplane.tables.bindings cimport Bindings
+from dataplane.tables.bindings cimport Bindings, Drawn
 from dataplane.tables.event_ring cimport EVENT_STORM_CONTROL, EVENTS_N, Event, EventRing, event_write
 from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_EFFECTIVE, FDB_LEARNED, FDB_PINNED, FDB_STATIC, Fdb
 from dataplane.tables.flood_groups cimport FloodGroup
@@ -67,7 +67,7 @@ cdef struct Protection:          # settings of the policies that protect others 
     uint8_t ip_binding           # POLICY_*
     uint8_t dhcp_server
     uint8_t router_advertisement
-    Bindings bindings            # the port's `addresses`
+    Bindings bindings            # the port's `addresses` and `allowed_addresses`
 
 cdef struct PortState:
     # What every frame asks of its two ports: one line.
@@ -90,6 +90,7 @@ cdef struct PortState:
     # What only some frames ask.
     uint32_t reserved_passes     # bits of policies/reserved_multicast.pxd
     uint8_t has_carrier          # somebody is at the other end
+    uint8_t has_taken_over       # an address that was at another port, maybe a sibling's
     uint8_t is_registered        # own_mac is written in the configuration, not the first that was heard
     uint32_t n_learned
     uint32_t max_macs
@@ -109,6 +110,7 @@ cdef struct PortState:
     uint64_t uplink_before_ns
     uint16_t sibling             # the next port of the same guest, round and round; the own index when it is the only one
     Protection protection
+    Drawn drawn                  # IP addresses that the guest has made by itself; of `ip_binding`
     uint8_t admin_reason         # what `link` and `block` say of closed_reason
     uint8_t blocked_reason       # what a policy says of it, until
     uint64_t blocked_until_ns
@@ -194,11 +196,16 @@ cdef inline bint port_pins(const PortState *port) noexcept nogil:
     return port.learning == LEARNING_FIRST and port.own_mac == 0
 
 
+cdef inline bint port_claims(const PortState *port, uint64_t mac) noexcept nogil:
+    """Whether `mac` is the port's by nothing but its guest's own word, which it has set on its adapter without leave."""
+    return port.forged_transmits == POLICY_REJECT and port.effective_mac == mac and port.own_mac != mac
+
+
 cdef inline void port_reckon(PortState *port) noexcept nogil:
     """Work out what the path asks from the settings behind it; to be called when one of them has changed."""
     port.sender_mac = port.effective_mac if port.effective_mac else port.own_mac
     port.features &= ~<uint32_t>(F_MAC_CHANGES | F_MAC_CHANGES_MONITOR | F_MIRRORS)
-    if port.own_mac and port.sender_mac != port.own_mac:
+    if port.own_mac and port.sender_mac != port.own_mac and not port_allows(port, port.sender_mac):
         if port.mac_changes == POLICY_REJECT:
             port.features |= F_MAC_CHANGES
         elif port.mac_changes == POLICY_MONITOR:

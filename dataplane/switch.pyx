@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from dataplane.attached cimport AttachedPort
-from dataplane.commands cimport command_add, command_ageing, command_hold, command_remove, command_resume
+from dataplane.commands cimport command_add, command_ageing, command_give_back, command_hold, command_remove, command_resume
 from dataplane.counters cimport PortCounters
 from dataplane.events cimport events_take
 from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list
@@ -108,11 +108,10 @@ cdef class Switch:
             raise
 
     def port_set(self, config):
-        """Change a port while frames flow; everything but its name, index and driver."""
+        """Change a port while frames flow; everything but its name, index and driver.  Another guest says its address anew."""
         cdef AttachedPort port = self._attached(config["name"])
         old, new = port.config, config_changed(port.config, config)
         refuse_taken(new, self.claims, self.config["fdb_capacity"], self.config["shared_learning"])
-        # The guest behind the port may be another one now: it has to say its address anew.
         forgets = differ(old, new, "learning", "mac", "vlan") or (
             old["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
         readdresses = differ(old, new, "allowed_macs", "effective_mac", "mac_changes")
@@ -126,7 +125,7 @@ cdef class Switch:
         self.claims.add(new)
         if differ(old, new, "guest", "split_horizon"):
             self._relate()
-        if forgets or readdresses:
+        if forgets or readdresses or old["guest"] != new["guest"]:
             self._fix_claimed([old, new])
             self._tell_held(self.is_held)
         self._settle()
@@ -162,6 +161,7 @@ cdef class Switch:
         port.unlisten(self.switch.epoll_fd)
         del self.attached[name]
         self.claims.remove(name)
+        self.runner.call(command_give_back, port.state)
         self._relate(port.config)
         self._settle()               # before the port goes: others may learn for it
         self._tell_held(True)        # another may have a claim to its addresses
@@ -198,7 +198,7 @@ cdef class Switch:
         """`config` is a port that comes or goes: most are nothing to others."""
         if config is not None and not self.config["mirrors"] and not self.claims.is_related(config):
             return
-        relate(self.runner, [port.config for port in self.attached.values()], self.config["mirrors"])
+        relate(self.runner, [port.config for port in self._by_index()], self.config["mirrors"])
 
     cdef _settle(self):
         self.teaming.settle(self.config["teaming"], self.attached)
@@ -209,7 +209,7 @@ cdef class Switch:
 
     cdef _fix_claimed(self, list configs):
         """After addresses of `configs` have become free: enter each for the first port that has a claim to it."""
-        for config in self.claims.with_any_of(*configs):
+        for config in self.claims.with_any_of(*configs, *self.claims.siblings(*configs)):
             self._fix(self.attached[config["name"]])
 
     # The table.

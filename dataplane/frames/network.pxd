@@ -154,3 +154,12 @@ cdef inline void network_find(Frame *frame, Network *network) noexcept nogil:
         network.reach = NETWORK_ARP if frame_pull(frame, network.at + 28) else NETWORK_UNREADABLE
     else:
         network.reach = NETWORK_OTHER
+
+
+cdef inline void network_find_truly(Frame *frame, Network *network) noexcept nogil:
+    """The same for who must not be deceived.  An IPv6 header that says no length, and yet something follows, is a jumbogram's
+    (RFC 2675), which no frame is large enough to be: a receiver reads on to the frame's end behind a hop-by-hop header, and
+    not at all without one."""
+    network_find(frame, network)
+    if network.version == 6 and load_be16(frame.header + network.at + 4) == 0 and frame.header[network.at + 6] != 59:
+        network.reach = NETWORK_UNREADABLE

@@ -3,8 +3,9 @@
 from libc.stdint cimport uint8_t, uint64_t
 
 from dataplane.frames.frame cimport FRAME_GROUP, PORT_NONE, Frame, frame_source
-from dataplane.frames.network cimport Network, network_find
+from dataplane.frames.network cimport Network, network_find_truly
 from dataplane.frames.offload cimport frame_is_oversize
+from dataplane.ownership cimport port_is_sibling
 from dataplane.policies.dhcp_server cimport dhcp_server_ingress
 from dataplane.policies.forged_transmits cimport forged_transmits_ingress
 from dataplane.policies.ip_binding cimport ip_binding_ingress
@@ -26,11 +27,12 @@ from dataplane.reasons cimport (
 )
 from dataplane.state cimport (
     F_FORGED_TRANSMITS, F_GUARDS, F_STORM_CONTROL, POLICY_REJECT, UNKNOWN_DROP, PortState, SwitchState,
-    port_entry_kind, port_pins, port_report,
+    port_claims, port_entry_kind, port_pins, port_report,
 )
 from dataplane.sys.compiler cimport counter_add, vs_likely, vs_unlikely
 from dataplane.tables.event_ring cimport (
-    EVENT_DHCP_SERVER, EVENT_FORGED_TRANSMITS, EVENT_IP_BINDING, EVENT_MOVE_DAMPING, EVENT_MOVED, EVENT_ROUTER_ADVERTISEMENT, EVENT_SOURCE_ELSEWHERE,
+    EVENT_DHCP_SERVER, EVENT_FORGED_TRANSMITS, EVENT_IP_BINDING, EVENT_MOVE_DAMPING, EVENT_MOVED, EVENT_ROUTER_ADVERTISEMENT,
+    EVENT_SOURCE_ELSEWHERE,
 )
 from dataplane.tables.fdb cimport FDB_ALLOWED, FDB_LEARNED, FdbEntry
 
@@ -56,9 +58,9 @@ cdef inline Reason guard_chain(SwitchState *switch, PortState *port, Frame *fram
     """The policies that read what the frame carries; it is parsed once for all of them."""
     cdef Reason reason = PASS
     cdef Network network
-    network_find(frame, &network)
+    network_find_truly(frame, &network)
     if port.protection.ip_binding:
-        reason = ip_binding_ingress(&port.protection.bindings, frame, &network)
+        reason = ip_binding_ingress(switch, port, frame, &network)
         if vs_unlikely(reason != PASS):
             reason = guard_judged(switch, port, frame, port.protection.ip_binding, EVENT_IP_BINDING, reason)
     if reason == PASS and port.protection.dhcp_server:
@@ -84,7 +86,7 @@ cdef inline Reason ingress_chain(SwitchState *switch, PortState *port, Frame *fr
     if vs_likely(port.features == 0) or reason != PASS:         # most ports have no more to do
         return reason
     if port.features & F_FORGED_TRANSMITS:
-        reason = forged_transmits_ingress(port, frame)
+        reason = forged_transmits_ingress(switch, port, frame)
         if vs_unlikely(reason != PASS):
             reason = guard_judged(switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, reason)
     if reason == PASS and port.features & F_STORM_CONTROL:
@@ -107,7 +109,7 @@ cdef inline Reason first_chain(SwitchState *switch, PortState *port, Frame *fram
     """As `ingress_chain` about the source of a frame that came before its port had an address; by now it may have one."""
     if port.features & F_FORGED_TRANSMITS:
         return guard_judged(
-            switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, forged_transmits_ingress(port, frame)
+            switch, port, frame, port.forged_transmits, EVENT_FORGED_TRANSMITS, forged_transmits_ingress(switch, port, frame)
         )
     return PASS
 
@@ -115,16 +117,18 @@ cdef inline Reason first_chain(SwitchState *switch, PortState *port, Frame *fram
 cdef inline Reason elsewhere_chain(SwitchState *switch, PortState *port, FdbEntry *entry, const Frame *frame) noexcept nogil:
     """Why a source that `entry` has behind another port may not be used at `port`, or PASS."""
     cdef uint8_t kind
+    cdef bint is_foreign
     cdef Reason reason
     if teaming_is_echo(switch, port, entry):
         return DROP_TEAMING
     reason = loop_guard_judge(switch, port, entry, frame)
-    if reason != PASS:
+    if reason != PASS or port_is_sibling(switch, port, entry.port):      # of one guest: a bond that fails over
         return reason
     # What the configuration or the first frame has fixed cannot be learned elsewhere (port stealing), and a port that is
-    # about to pin its first address cannot have somebody else's.
+    # about to pin its first address cannot have another's, nor can one whose guest says of itself that it is another.
     kind = port_entry_kind(port, frame.source_key >> 16)
-    if entry.kind and not (entry.kind == FDB_ALLOWED and kind == FDB_ALLOWED) or port_pins(port) and kind == FDB_LEARNED:
+    is_foreign = kind == FDB_LEARNED and (port_pins(port) or port_claims(port, frame.source_key >> 16))
+    if entry.kind and not (entry.kind == FDB_ALLOWED and kind == FDB_ALLOWED) or is_foreign:
         port_report(switch, port, EVENT_SOURCE_ELSEWHERE, frame.source_key, entry.port, 0)
         return DROP_SOURCE_ELSEWHERE
     return PASS
@@ -135,7 +139,8 @@ cdef inline Reason move_chain(
 ) noexcept nogil:
     """Why the address of `entry` may not move to `port`, for which it will be of `kind`, or PASS."""
     cdef Reason reason = PASS
-    if kind == FDB_LEARNED or kind == FDB_ALLOWED:             # others are the port's own: it need not fight for them
+    # Others are the port's own: it need not fight for them, but with its siblings, for a guest may be a loop by itself.
+    if kind == FDB_LEARNED or kind == FDB_ALLOWED or port_is_sibling(switch, port, entry.port):
         reason = move_damping_judge(entry)
     port_report(switch, port, EVENT_MOVED if reason == PASS else EVENT_MOVE_DAMPING, frame.source_key, entry.port, 0)
     return reason

@@ -40,15 +40,19 @@ cdef inline bint learn_is_full(const PortState *port, uint8_t kind) noexcept nog
     return kind == FDB_LEARNED and port.n_learned >= port.max_macs
 
 
+cdef inline void learn_pins(PortState *port, const Frame *frame, uint8_t kind) noexcept nogil:
+    if kind == FDB_PINNED and port.own_mac == 0:
+        port.own_mac = frame.source_key >> 16
+        port_reckon(port)
+
+
 cdef inline FdbEntry *learn_new(SwitchState *switch, PortState *port, const Frame *frame, uint8_t kind) noexcept nogil:
     """Enter a source that the table does not hold; NULL when there is no room."""
     cdef FdbEntry *entry = fdb_insert(&switch.fdb, frame.source_key, port.index, kind, switch.now_s)
     if entry != NULL:
         counter_add(&port.counters.learned, 1)
         port.n_learned += kind == FDB_LEARNED
-        if kind == FDB_PINNED and port.own_mac == 0:
-            port.own_mac = frame.source_key >> 16
-            port_reckon(port)
+        learn_pins(port, frame, kind)
     return entry
 
 
@@ -63,6 +67,9 @@ cdef inline Reason learn_moved(
         switch.ports[entry.port].last_source_key = 0
         switch.ports[entry.port].n_learned -= entry.kind == FDB_LEARNED
     port.n_learned += kind == FDB_LEARNED
+    port.has_taken_over = 1
+    if entry.kind < FDB_PINNED:                      # else it is the own one of a sibling, and stays that
+        learn_pins(port, frame, kind)
     entry.port = port.index
     entry.kind = kind
     entry.seen_s = switch.now_s
@@ -91,6 +98,8 @@ cdef inline Reason learn_source(SwitchState *switch, PortState *port, Frame *fra
     kind = port_entry_kind(port, frame.source_key >> 16)
     if kind == FDB_LEARNED and port_pins(port):
         kind = FDB_PINNED
+    if entry != NULL and entry.kind > kind:          # taken over from a sibling it is as fixed as it was there
+        kind = entry.kind
     if kind == FDB_LEARNED and port.learning != LEARNING_ON:
         return PASS
     if entry == NULL or entry.port != port.index:

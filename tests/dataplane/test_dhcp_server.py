@@ -21,6 +21,7 @@ from tests.support.packets import (
     ipv6,
     neighbour,
     udp,
+    without_length,
 )
 
 SERVER, CLIENT, SERVER6, CLIENT6 = "10.0.0.1", "10.0.0.2", "fe80::1", "fe80::2"
@@ -35,12 +36,29 @@ def v6(following, rest):
     return frame(B, ethertype=IPV6, payload=ipv6(SERVER6, CLIENT6, following, rest))
 
 
+def message(source, destination, kind):
+    """UDP with a message of BOOTP or DHCPv6 that begins with `kind`."""
+    return udp(source, destination)[:8] + bytes([kind]) + bytes(29)
+
+
+def v6_endless(rest):
+    return v6(UDP, rest)[:14] + without_length(v6(UDP, rest)[14:])
+
+
 OFFER, OFFER6 = v4(udp(67, 68)), v6(UDP, udp(547, 546))
 BAD = {
     "offer": OFFER,
     "offer to all": v4(udp(67, 68), dst=BROADCAST),
     "offer from another port": v4(udp(1067, 68)),
     "offer to a relay": v4(udp(67, 67)),
+    "reply to a relay": v4(message(67, 67, 2)),
+    "relayed request to a client": v4(message(67, 68, 1)),
+    "relayed request in a fragment": v4(message(67, 67, 1), fragment=MORE),
+    "relayed request without a length": v6_endless(message(547, 547, 12)),
+    "relay reply": v6(UDP, message(547, 547, 13)),
+    "advertise to a relay": v6(UDP, message(547, 547, 2)),
+    "relay forward to a client": v6(UDP, message(547, 546, 12)),
+    "relay forward in an atomic fragment": v6(FRAGMENT, fragment_header(UDP) + message(547, 547, 12)),
     "offer behind options": v4(udp(67, 68), options=bytes(40)),
     "offer in a first fragment": v4(udp(67, 68), fragment=MORE),
     "offer with a priority tag": frame(B, tags=tag(0, 5), ethertype=IPV4, payload=OFFER[14:]),
@@ -58,6 +76,9 @@ BAD = {
 }
 GOOD = {
     "discover": v4(udp(68, 67), dst=BROADCAST),
+    "relayed request": v4(message(67, 67, 1)),
+    "relayed request behind options": v4(message(67, 67, 1), options=bytes(40)),
+    "relay forward": v6(UDP, message(547, 547, 12)),
     "solicit": v6(UDP, udp(546, 547)),
     "dns": v4(udp(53, 1053)),
     "tcp from port 67": v4(bytes.fromhex("00430044") + bytes(16), protocol=6),

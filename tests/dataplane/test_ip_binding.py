@@ -18,12 +18,14 @@ from tests.support.packets import (
     UDP,
     arp,
     chain,
+    extension,
     fragment_header,
     ipv4,
     ipv6,
     neighbour,
     option,
     udp,
+    without_length,
 )
 
 MINE, GATEWAY, PEER = "10.0.0.1", "10.0.0.254", "10.0.0.2"
@@ -44,6 +46,19 @@ def v6(source, following, rest, destination=PEER6):
 
 def nd(source, message):
     return v6(source, ICMPV6, message)
+
+
+JUMBO = bytes([ICMPV6, 0, 0xC2, 4, 0, 0, 1, 0])      # a hop-by-hop header with RFC 2675's option
+
+
+def shorter(octets, by):
+    """A frame whose IPv6 header says `by` octets less than there are."""
+    length = int.from_bytes(octets[18:20], "big") - by
+    return octets[:18] + length.to_bytes(2, "big") + octets[20:]
+
+
+def endless(octets):
+    return octets[:14] + without_length(octets[14:])
 
 
 GOOD = {
@@ -70,6 +85,12 @@ GOOD = {
     "mld report": v6("::", 0, bytes([ICMPV6, 0, 5, 2, 0, 0, 1, 0]) + bytes([143]) + bytes(27)),
     "neighbour solicitation": nd(MINE6, neighbour(135, PEER6, option(1, A))),
     "neighbour advertisement": nd(MINE6, neighbour(136, MINE6, option(2, A))),
+    "igmp report before an address": v4("0.0.0.0", bytes([0x16]) + bytes(7), "224.0.0.251", 2, options=b"\x94\x04\0\0"),
+    "router advertisement": nd(LINK_LOCAL, bytes([134]) + bytes(15) + option(1, A)),
+    "redirect to another": nd(LINK_LOCAL, bytes([137]) + bytes(39) + option(2, B)),
+    "what is left of the frame": nd(MINE6, neighbour(135, PEER6, option(1, A))) + bytes(4),
+    "less than an option is left of the frame": nd(MINE6, neighbour(135, PEER6, option(1, A))) + b"\1\1\2",
+    "no next header": v6(MINE6, 59, b""),
     "something else": frame(B),
     "spanning tree's llc": frame(B, ethertype=38, payload=bytes.fromhex("424203") + bytes(43)),
 }
@@ -108,6 +129,20 @@ BAD = {
     "advertisement in an atomic fragment": v6(MINE6, FRAGMENT, fragment_header(ICMPV6) + neighbour(136, MINE6)),
     "advertisement behind too much": v6(MINE6, *chain(ICMPV6, neighbour(136, PEER6), 128, 128)),
     "first fragment that hides its transport": v6(MINE6, FRAGMENT, fragment_header(ICMPV6, more=True)),
+    "igmp query before an address": v4("0.0.0.0", bytes([0x11]) + bytes(7), "224.0.0.1", 2),
+    "igmp report to a station": v4("0.0.0.0", bytes([0x16]) + bytes(7), PEER, 2),
+    "igmp report in a fragment": v4("0.0.0.0", bytes([0x16]) + bytes(7), "224.0.0.251", 2, fragment=0x2000),
+    "router advertisement with another's hardware": nd(LINK_LOCAL, bytes([134]) + bytes(15) + option(1, B)),
+    "solicitation without a length": endless(nd(MINE6, neighbour(135, PEER6, option(1, B)))),
+    "solicitation without a length behind options": endless(
+        v6(MINE6, 0, extension(ICMPV6) + neighbour(135, PEER6, option(1, B)))),
+    "true solicitation without a length": endless(nd(MINE6, neighbour(135, PEER6, option(1, A)))),
+    "solicitation in a jumbogram": endless(v6(MINE6, 0, JUMBO + neighbour(135, PEER6, option(1, B)))),
+    "second option lies beyond the length": shorter(nd(MINE6, neighbour(135, PEER6, option(1, A) + option(1, B))), 8),
+    "option lies beyond the length": shorter(nd(MINE6, neighbour(135, PEER6, option(1, B))), 8),
+    "option lies beyond the message": shorter(nd(MINE6, neighbour(135, PEER6, option(1, B))), 30),
+    "length is beyond the frame": shorter(nd(MINE6, neighbour(135, PEER6, option(1, A))), -64),
+    "udp without a length": endless(v6(MINE6, UDP, udp(1, 2))),
     "advertisement cut off": nd(MINE6, neighbour(136, MINE6)[:12]),
 }
 

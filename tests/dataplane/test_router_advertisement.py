@@ -27,6 +27,7 @@ from tests.support.packets import (
     ipv6,
     neighbour,
     udp,
+    without_length,
 )
 
 SOURCE, NODES = "fe80::1", "ff02::1"
@@ -34,6 +35,10 @@ SOURCE, NODES = "fe80::1", "ff02::1"
 
 def v6(following, rest):
     return frame(ALL_NODES, ethertype=IPV6, payload=ipv6(SOURCE, NODES, following, rest))
+
+
+def v6_endless(following, rest):
+    return v6(following, rest)[:14] + without_length(v6(following, rest)[14:])
 
 
 def v4(rest):
@@ -55,6 +60,8 @@ BAD = {
     "first fragment of a few octets": v6(FRAGMENT, fragment_header(ICMPV6, more=True) + ROUTER_ADVERTISEMENT[:4]),
     "header that ends early": v6(60, bytes([ICMPV6, 31, 1, 4]) + bytes(12)),
     "priority tag": frame(ALL_NODES, tags=tag(0, 7), ethertype=IPV6, payload=PLAIN[14:]),
+    "without a length": PLAIN[:14] + without_length(PLAIN[14:]),
+    "without a length behind options": v6_endless(HOP_BY_HOP, extension(ICMPV6) + ROUTER_ADVERTISEMENT),
     "llc/snap": frame(ALL_NODES, ethertype=64, payload=bytes.fromhex("aaaa0300000086dd") + PLAIN[14:]),
     "llc/snap with a lie about its length": frame(ALL_NODES, ethertype=0, payload=bytes.fromhex("aaaa0300000086dd") + PLAIN[14:]),
     "icmp router discovery": v4(bytes([9]) + bytes(15)),

@@ -14,7 +14,7 @@ from dataplane.messages import PORT_DEFAULTS
 from tests.support.frames import BROADCAST, MULTICAST, UNKNOWN, A, B, C, D, mac, tag
 from tests.support.memory_switch import vlan_config
 from tests.support.reference_records import Claims, Port
-from tests.support.said_packets import ADDRESSES, SAID
+from tests.support.said_packets import ADDRESSES, ALLOWED_ADDRESSES, SAID
 
 NAMES = ["a", "b", "c", "d", "e"]
 STATIONS = [A, B, C, D]
@@ -64,13 +64,14 @@ SETTINGS = {
         {"broadcast": 10, "unknown_unicast": 5, "action": "block"},
     ]),
     "addresses": st.sampled_from(ADDRESSES),
+    "allowed_addresses": st.sampled_from(ALLOWED_ADDRESSES),
     "ip_binding": POLICY,
     "dhcp_server": POLICY,
     "router_advertisement": POLICY,
 }
 # Most ports of one switch talk to each other: what stops traffic altogether comes by a change of its own, and no port has
 # more than a few rules.
-BASIS = {key: SETTINGS[key] for key in ("vlan", "learning", "role", "isolated")}
+BASIS = {key: SETTINGS[key] for key in ("vlan", "learning", "role", "isolated", "guest")}
 EXTRAS = [key for key in SETTINGS if key not in ("link", "block", "carrier", *BASIS)]
 CHANGES = st.sampled_from(sorted(SETTINGS)).flatmap(lambda key: st.fixed_dictionaries({key: SETTINGS[key]}))
 

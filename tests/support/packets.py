@@ -41,6 +41,11 @@ def ipv6(source: str, destination: str, following: int, rest: bytes) -> bytes:
     return start + address(source) + address(destination) + rest
 
 
+def without_length(packet: bytes) -> bytes:
+    """An IPv6 packet whose header says that nothing follows."""
+    return packet[:4] + bytes(2) + packet[6:]
+
+
 def extension(following: int, octets: int = 8) -> bytes:
     """A hop-by-hop or destination options header of padding: one PadN, and Pad1 where that cannot be long enough."""
     return bytes([following, octets // 8 - 1, 1, min(octets - 4, 255)]) + bytes(octets - 4)

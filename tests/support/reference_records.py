@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+
+from tests.support.reference_drawn import DrawnAddresses
 
 QUEUE_FRAMES, QUEUE_OCTETS = 256, 524288     # what may wait for one slow receiver
 STATIC_VLANS_MAX = 64            # a port in more VLANs gets its fixed entries as it speaks
@@ -23,6 +24,7 @@ class Claims:
 
     addresses: tuple[str, ...] = ()          # IP addresses that it uses or announces as its own
     macs: tuple[str, ...] = ()               # link-layer addresses likewise
+    asked: tuple[str, ...] = ()              # IP addresses that it asks about before it uses them
     is_false: bool = False                   # nobody may say this
     is_dhcp_server: bool = False
     is_router: bool = False
@@ -72,14 +74,6 @@ class Frame:
             ahead += 4
         return len(self.octets) - ahead
 
-    def claims_hold(self, addresses: list[str]) -> bool:
-        """Whether it speaks for `addresses` only, and for the link-local one made from its source."""
-        mac = self.source
-        local = bytes.fromhex("fe80000000000000") + bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
-        bound = {ipaddress.ip_address(local), *(ipaddress.ip_interface(text).ip for text in addresses)}
-        claimed = {ipaddress.ip_address(text) for text in self.claims.addresses}
-        return claimed <= bound and {mac_octets(text) for text in self.claims.macs} <= {mac}
-
 
 class Port:
     """One port; the words of its configuration (messages.PORT_DEFAULTS) are its attributes."""
@@ -89,6 +83,7 @@ class Port:
         self.vlans: set[int] = set()         # whose frames may leave by it
         self.pinned: bytes | None = None     # the address heard first, of `learning: first`
         self.paid_until: Counter[str] = Counter()       # ns, of each storm budget
+        self.drawn = DrawnAddresses()        # IP addresses that its guest has made by itself
         self.blocked = ""                    # the policy that has closed it, until
         self.blocked_until = 0
         self.room: int | None = None         # frames that its receiver still takes; None is any number
@@ -136,7 +131,7 @@ class Port:
 
     @property
     def has_changed_mac(self) -> bool:
-        return self.own is not None and self.effective is not None and self.own != self.effective
+        return None not in (self.own, self.effective) and self.effective not in (self.own, *self.allowed)
 
     def kind_of(self, mac: bytes) -> str:
         """What kind of entry holds `mac` for this port."""

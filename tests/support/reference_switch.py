@@ -7,7 +7,7 @@ port's frames in turn, at most a burst at once, through ingress, learning, looku
 
 from __future__ import annotations
 
-from tests.support.reference_records import Claims, Copies, Entry, Frame, Port
+from tests.support.reference_records import KINDS, Claims, Copies, Entry, Frame, Port
 from tests.support.reference_table import SECOND
 from tests.support.reference_team import ReferenceTeam
 
@@ -114,7 +114,8 @@ class ReferenceSwitch(ReferenceTeam):
 
     def _forged_transmits(self, port: Port, frame: Frame) -> str:
         expected = port.effective or port.own        # as in ESX: the effective address, when somebody says it
-        is_wrong = expected is not None and frame.source != expected and frame.source not in port.allowed
+        is_wrong = expected is not None and frame.source not in (expected, *port.allowed)
+        is_wrong = is_wrong and not self.sibling_may_use(port, frame.source)
         return self._judged(port, "forged_transmits", is_wrong)
 
     def _storm_control(self, port: Port, kind: str) -> str:
@@ -136,13 +137,12 @@ class ReferenceSwitch(ReferenceTeam):
 
     def _guards(self, port: Port, frame: Frame) -> str:
         claims = frame.claims
-        wrongs = {
-            "ip_binding": claims.is_false or not frame.claims_hold(port.addresses),
-            "dhcp_server": claims.is_dhcp_server,
-            "router_advertisement": claims.is_router,
-        }
-        for guard, is_wrong in wrongs.items():
-            reason = self._judged(port, guard, is_wrong or claims.is_hidden)
+        for guard, is_wrong in (
+            ("ip_binding", lambda: claims.is_false or not self.claims_hold(port, frame)),
+            ("dhcp_server", lambda: claims.is_dhcp_server),
+            ("router_advertisement", lambda: claims.is_router),
+        ):
+            reason = "" if port.config[guard] == "accept" else self._judged(port, guard, claims.is_hidden or is_wrong())
             if reason:
                 return reason
         return ""
@@ -164,10 +164,14 @@ class ReferenceSwitch(ReferenceTeam):
                 return "teaming"
             if self._comes_around(port, frame, entry):
                 return "loop_guard"
-            if pins or (entry.kind != "learned" and not entry.kind == kind == "allowed"):
+            is_foreign = pins or (kind == "learned" and self.is_claimed(port, frame.source))
+            is_siblings = entry.port in self.siblings(port)      # a guest may hand its addresses from port to port
+            if not is_siblings and (is_foreign or (entry.kind != "learned" and not entry.kind == kind == "allowed")):
                 return "source_elsewhere"    # what is fixed stays, and nobody's own address becomes another's
         if pins:
-            port.pinned, kind = frame.source, "pinned"
+            kind = "pinned"
+        if entry:
+            kind = max(kind, entry.kind, key=KINDS.index)
         if entry and here:
             entry.seen_s = self.now_s
             return ""
@@ -178,13 +182,16 @@ class ReferenceSwitch(ReferenceTeam):
                 return "" if port.when_full == "forward" else "max_macs"
         if entry is None:
             port.count["learned"] += 1
+            port.pinned = frame.source if pins else port.pinned
             self.fdb[key] = Entry(port, kind, self.now_s)
             return ""
-        if kind in ("learned", "allowed"):   # for its own address a port need not fight
+        if kind in ("learned", "allowed") or entry.port in self.siblings(port):      # for its own a port need not fight
             if entry.n_moves >= MOVES_MAX:
                 entry.n_moves = MOVES_MAX + DAMPED_S
                 return "move_damping"
             entry.n_moves += 1
+        if pins and entry.kind in ("learned", "effective"):      # else it is the own one of a sibling, and stays that
+            port.pinned = frame.source
         port.count["moved"] += 1
         entry.port, entry.kind, entry.seen_s = port, kind, self.now_s
         return ""

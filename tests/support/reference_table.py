@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
+from tests.support.reference_drawn import DrawnAddresses
 from tests.support.reference_records import KINDS, Entry, Port
 
 SECOND = 1_000_000_000
@@ -43,8 +44,9 @@ class ReferenceTable:
         self._refuse(Port(new))
         port.configure(new)
         if any(old[key] != new[key] for key in ("learning", "mac", "vlan")) or self._has_left(port, old):
-            port.pinned = None               # another guest may be behind it: what it has said no longer holds
             self._forget(port)
+            port.pinned = None               # another guest may be behind it: what it has said no longer holds
+            port.drawn = DrawnAddresses()
             port.lose_waiting()              # what waits was meant for the guest and the VLANs of before
         elif port.admin or not new["carrier"]:
             port.lose_waiting()
@@ -52,7 +54,8 @@ class ReferenceTable:
         self.settle()
 
     def port_remove(self, name: str) -> None:
-        self._forget(self.ports.pop(name))
+        self._forget(self.ports[name])
+        del self.ports[name]
         self.settle()
         self._fix()
 
@@ -63,7 +66,8 @@ class ReferenceTable:
                 is_meant = vid is None or key[1] == self.fid(vid) or pins
                 if entry.port is port and entry.kind in ("learned", "pinned") and is_meant:
                     del self.fdb[key]
-            port.pinned = None
+            port.pinned = None if pins else port.pinned
+        self._withdraw()
 
     def switch_set(self, config: dict[str, Any]) -> None:
         old, self.config = self.config, self.config | config
@@ -102,7 +106,7 @@ class ReferenceTable:
         others = [port for port in self.ports.values() if port.name != wanted.name]
         if sum(port.max_macs for port in [*others, wanted]) > self.config["fdb_capacity"]:
             raise OSError("max_macs of all ports is over the table's capacity")
-        if any(self._static(port) & self._static(wanted) for port in others):
+        if any(self._static(port) & self._static(wanted) for port in others if not wanted.guest or port.guest != wanted.guest):
             raise OSError("the address is registered on another port of the VLAN")
 
     def _static(self, port: Port) -> set[tuple[bytes, int]]:
@@ -111,14 +115,34 @@ class ReferenceTable:
 
     def _fix(self) -> None:
         """Addresses that the configuration gives a port are in the table, and those that it no longer gives are not."""
-        for key, entry in list(self.fdb.items()):
-            if entry.kind != "learned" and entry.kind != entry.port.kind_of(key[0]):
-                del self.fdb[key]
+        self._withdraw()
         for port in self.by_index():
             for (mac, vid), kind in port.fixed().items():
                 held = self.fdb.get((mac, self.fid(vid)))
                 if held is None or KINDS.index(held.kind) < KINDS.index(kind):
                     self.fdb[mac, self.fid(vid)] = Entry(port, kind, self.now_s)
 
+    def _withdraw(self) -> None:
+        """What a port has taken over from a sibling it keeps while that one has it."""
+        for key, entry in list(self.fdb.items()):
+            kinds = [port.kind_of(key[0]) for port in (entry.port, *self.siblings(entry.port))]
+            if entry.kind != "learned" and entry.kind not in kinds:
+                del self.fdb[key]
+
+    def siblings(self, port: Port) -> list[Port]:
+        """The other ports of its guest, in the order of indices downwards, round and round."""
+        guest = [other for other in self.by_index() if other is port or (port.guest and other.guest == port.guest)]
+        at = guest.index(port)
+        return [*guest[:at][::-1], *guest[at + 1:][::-1]]
+
+    def sibling_may_use(self, port: Port, mac: bytes) -> bool:
+        return any(mac in (other.own, *other.allowed) for other in self.siblings(port))
+
     def _forget(self, port: Port) -> None:
+        """Its entries go; what it had taken over from a sibling that pinned it goes back there."""
+        for (mac, _), entry in self.fdb.items():
+            if entry.port is port:
+                heirs = [other for other in self.siblings(port) if other.kind_of(mac) == "pinned"]
+                if heirs:
+                    entry.port, entry.kind = heirs[0], "pinned"
         self.fdb = {key: entry for key, entry in self.fdb.items() if entry.port is not port}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support.reference_bindings import ReferenceBindings
 from tests.support.reference_records import Claims, Copies, Entry, Frame, Port
-from tests.support.reference_table import SECOND, ReferenceTable
+from tests.support.reference_table import SECOND
 
 ECHO_S = 2                       # what comes back from the network does so within this time
 GRACE_NS = SECOND                # how long a port hears its uplink before, too
@@ -21,7 +22,7 @@ def announcement(mac: bytes) -> bytes:
     return (bytes([255] * 6) + mac + RARP + mac + bytes(4) + mac + bytes(4)).ljust(60, b"\0")
 
 
-class ReferenceTeam(ReferenceTable):
+class ReferenceTeam(ReferenceBindings):
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
         self.uplinks: dict[str, str] = {}                # of each port, remembered for `failback: false`

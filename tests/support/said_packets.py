@@ -24,11 +24,15 @@ from tests.support.packets import (
     neighbour,
     option,
     udp,
+    without_length,
 )
 from tests.support.reference_records import Claims
 
 PLAIN = 0x88B5
 MINE, OTHER, MINE6, OTHER6, LOCAL_A = "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2", "fe80::ff:fe00:a"
+DRAWN6, DRAWN6_2, DRAWN4 = "2001:db8::11:2233:4455:6677", "2001:db8::1:2233:4455:6677", "169.254.7.7"
+LOCAL_DRAWN, LOCAL_DRAWN_2 = "fe80::3c5d:1f2e:9a8b:7c6d", "fe80::dead:beef"
+ALLOWED_ADDRESSES = [[], ["10.0.0.0/30"], ["2001:db8::/64", OTHER], ["fe80::/64"]]
 ADDRESSES = [[], [f"{MINE}/24", f"{MINE6}/64"], [f"{OTHER}/24"], [f"{MINE}/32", f"{OTHER}/32", f"{OTHER6}/64"]]
 
 SAID: dict[str, tuple[int, bytes, Claims]] = {
@@ -71,5 +75,16 @@ SAID: dict[str, tuple[int, bytes, Claims]] = {
     "neighbour solicitation": (
         IPV6, ipv6(MINE6, "ff02::1", ICMPV6, neighbour(135, OTHER6, option(1, B))), Claims((MINE6,), (B,)),
     ),
-    "duplicate address detection": (IPV6, ipv6("::", "ff02::1", ICMPV6, neighbour(135, MINE6)), Claims((MINE6,))),
+    "duplicate address detection": (IPV6, ipv6("::", "ff02::1", ICMPV6, neighbour(135, MINE6)), Claims(asked=(MINE6,))),
+    "IPv6 of a drawn address": (IPV6, ipv6(DRAWN6, OTHER6, UDP, udp(1, 2)), Claims((DRAWN6,))),
+    "IPv6 of another drawn address": (IPV6, ipv6(DRAWN6_2, OTHER6, UDP, udp(1, 2)), Claims((DRAWN6_2,))),
+    "IPv6 of a drawn link-local address": (IPV6, ipv6(LOCAL_DRAWN, OTHER6, UDP, udp(1, 2)), Claims((LOCAL_DRAWN,))),
+    "IPv6 of another drawn link-local address": (IPV6, ipv6(LOCAL_DRAWN_2, OTHER6, UDP, udp(1, 2)), Claims((LOCAL_DRAWN_2,))),
+    "detection of a drawn link-local address": (
+        IPV6, ipv6("::", "ff02::1", ICMPV6, neighbour(135, LOCAL_DRAWN)), Claims(asked=(LOCAL_DRAWN,))),
+    "IPv4 of a drawn address": (IPV4, ipv4(DRAWN4, OTHER, UDP, udp(1, 2)), Claims((DRAWN4,))),
+    "ARP of a drawn address": (ARP, arp(DRAWN4)[14:], Claims((DRAWN4,), (A,))),
+    "IGMP report from nobody": (IPV4, ipv4("0.0.0.0", "224.0.0.251", 2, bytes([0x16]) + bytes(7)), Claims()),
+    "IPv6 without a length": (IPV6, without_length(ipv6(MINE6, OTHER6, UDP, udp(1, 2))), Claims((MINE6,), is_hidden=True)),
+    "relayed DHCP request": (IPV4, ipv4(MINE, OTHER, UDP, udp(67, 67)[:8] + bytes([1]) + bytes(29)), Claims((MINE,))),
 }

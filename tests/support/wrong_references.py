@@ -52,4 +52,11 @@ class BelievesEchoes(ReferenceSwitch):
         return False
 
 
-WRONG = [LearnsElsewhere, LosesPriority, AgesLate, MixesReasons, HearsEveryUplink, BelievesEchoes]
+class KeepsFromSiblings(ReferenceSwitch):
+    """Refuses a guest's port the address of another one of the guest."""
+
+    def siblings(self, port: Port) -> list[Port]:
+        return []
+
+
+WRONG = [LearnsElsewhere, LosesPriority, AgesLate, MixesReasons, HearsEveryUplink, BelievesEchoes, KeepsFromSiblings]
