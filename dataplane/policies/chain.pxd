@@ -70,9 +70,7 @@ cdef inline Reason guard_chain(SwitchState *switch, PortState *port, Frame *fram
     if reason == PASS and port.protection.router_advertisement:
         reason = router_advertisement_ingress(frame, &network)
         if vs_unlikely(reason != PASS):
-            reason = guard_judged(
-                switch, port, frame, port.protection.router_advertisement, EVENT_ROUTER_ADVERTISEMENT, reason
-            )
+            reason = guard_judged(switch, port, frame, port.protection.router_advertisement, EVENT_ROUTER_ADVERTISEMENT, reason)
     return reason
 
 
@@ -116,8 +114,7 @@ cdef inline Reason first_chain(SwitchState *switch, PortState *port, Frame *fram
 
 cdef inline Reason elsewhere_chain(SwitchState *switch, PortState *port, FdbEntry *entry, const Frame *frame) noexcept nogil:
     """Why a source that `entry` has behind another port may not be used at `port`, or PASS."""
-    cdef uint8_t kind
-    cdef bint is_foreign
+    cdef uint8_t kind, is_foreign
     cdef Reason reason
     if teaming_is_echo(switch, port, entry):
         return DROP_TEAMING

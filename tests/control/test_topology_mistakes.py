@@ -28,7 +28,7 @@ CLASSIC = {
     "wrong type": (GOOD.replace("switches: {s1: {uplinks: [wan]}", "switches: {s1: 7"), "7", 1, "`7` was found; expected a map"),
     "duplicate key": (GOOD.replace(B, B + "  a: {switch: s1}\n"), "a: {switch: s1}", 1,
                       "`a` is written twice; the first is on line 8"),
-    "duplicate MAC": (GOOD.replace("{portgroup: dmz}", '{portgroup: dmz, mac: "52-54-00-00-00-01"}'), '"52-', 1,
+    "duplicate MAC": (GOOD.replace("{portgroup: dmz}", '{switch: s1, mac: "52-54-00-00-00-01"}'), '"52-', 1,
                       "the MAC address `52:54:00:00:00:01` of `b.eth0` is that of `a.eth0` too"),
     "two domains": (GOOD.replace(B, "  b: {nics: {x: {switch: s1}, y: {switch: s2}}}\n"), "b: {nics", 1,
                     "has nics in 2 broadcast domains (`s1` and `s2`); write `role: multihomed`"),

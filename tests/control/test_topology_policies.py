@@ -41,6 +41,8 @@ def test_the_data_plane_knows_every_word_that_is_sent():
      ["stp", "lldp", "lacp", "eapol", "cdp", "mac_control", "e_lmi", "provider_bridge", "provider_mvrp", "other"]),
     ("ip_binding: reject", "addresses", ["10.0.0.1/24", "fd00::1/64"]),
     ("ip_binding: monitor", "ip_binding", "monitor"),
+    ("ip_binding: reject, allowed_addresses: 10.0.0.8/30", "allowed_addresses", ["10.0.0.8/30"]),
+    ("ip_binding: reject", "unbound_addresses", []),
     ("ip_binding: accept", "addresses", []),
     ("dhcp_server: reject", "dhcp_server", "reject"),
     ("router_advertisement: monitor", "router_advertisement", "monitor"),

@@ -21,6 +21,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from vswitch.errors import HostError
 from vswitch.host import rtnetlink
 
+RTNH_F_ONLINK = 4                  # linux/rtnetlink.h: the gateway is a neighbour although no address says so
 SCOPE_LINK = 253                   # rt_scope_t: an address that the kernel made for the link alone
 IFF_UP = 1
 GROUPS = 1 << 31                   # numbers of groups of interfaces; 0 is everybody's
@@ -186,10 +187,18 @@ def set_addresses(name: str, have: Iterable[str], want: Iterable[str]) -> None:
         rtnetlink.put_address(rtnetlink.own_address(address, index), index, (name, name))
 
 
-def set_route(name: str, target: str, gateway: str) -> None:
+def set_route(name: str, target: str, gateway: str, metric: int = 0, onlink: bool = False) -> None:
+    """Have a route of a host port, whichever was there at its metric before."""
     index = index_of(name)
+    values: dict[str, Any] = {"priority": metric} if metric else {}
+    if ":" in gateway and ":" not in target:         # RFC 8950
+        values["via"] = {"family": socket.AF_INET6, "addr": gateway}
+    else:
+        values["gateway"] = gateway
+    if onlink:
+        values["flags"] = RTNH_F_ONLINK
     with asking(f"set a route to {target} through {gateway} by {name}") as ipr:
-        ipr.route("replace", dst=target, gateway=gateway, oif=index, proto=rtnetlink.PROTOCOL)
+        ipr.route("replace", dst=target, oif=index, proto=rtnetlink.PROTOCOL, **values)
 
 
 def drop_queueing(name: str, *, is_new: bool = False) -> None:

@@ -112,8 +112,8 @@ def _tun_create(step: TunCreate) -> None:
     try:
         netlink.set_addresses(step.name, (), step.addresses)
         netlink.set_link(step.name, state="up")
-        for target, gateway in step.routes:
-            netlink.set_route(step.name, target, gateway)
+        for route in step.routes:
+            netlink.set_route(step.name, *route)
     except HostError:
         netlink.delete_link(step.name)
         raise
@@ -142,8 +142,8 @@ def _interface_set(step: InterfaceSet) -> None:
         elif key == "addresses":
             netlink.set_addresses(step.name, step.before["addresses"], value)
         elif key == "routes":
-            for target, gateway in value:
-                netlink.set_route(step.name, target, gateway)
+            for route in value:
+                netlink.set_route(step.name, *route)
         else:
             raise HostError(f"nothing is known of `{key}` of an interface")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vswitch.errors import LabError
 from vswitch.topology.mac import derived_mac
-from vswitch.topology.model import Guest, Port, Run, Station, Topology
+from vswitch.topology.model import Guest, Port, Run, Station, Topology, WantedRoute
 
 FORWARDING_ROLES = ("firewall", "router")
 
@@ -45,10 +45,17 @@ def guest_lines(topology: Topology, guest: Guest) -> list[str]:
     return lines
 
 
-def address_lines(device: str, addresses: Iterable[str], routes: Iterable[tuple[str, str]]) -> list[str]:
+def address_lines(device: str, addresses: Iterable[str], routes: Iterable[WantedRoute]) -> list[str]:
     # nodad: an address must work at once, and nobody else can have it here.
     lines = [f"addr add {address} dev {device}" + (" nodad" if ":" in address else "") for address in addresses]
-    return lines + [f"route add {target} via {gateway}" for target, gateway in routes]
+    return lines + [_route_line(device, route) for route in routes]
+
+
+def _route_line(device: str, route: WantedRoute) -> str:
+    # A link-local gateway is one on every interface, so ip(8) must know which is meant.
+    via = f"inet6 {route.gateway}" if ":" in route.gateway and ":" not in route.target else route.gateway
+    metric = f" metric {route.metric}" if route.metric else ""
+    return f"route add {route.target} via {via} dev {device}{metric}" + (" onlink" if route.onlink else "")
 
 
 def guest_sysctls(guest: Guest) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vswitch.plan.steps import Step, changes
+from vswitch.topology.model import WantedRoute
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class TapRelease(_MarkedStep):
 class _TunStep(_MarkedStep):
     mac: str = ""
     addresses: tuple[str, ...] = ()
-    routes: tuple[tuple[str, str], ...] = ()
+    routes: tuple[WantedRoute, ...] = ()
 
 
 @dataclass(frozen=True)

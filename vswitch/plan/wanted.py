@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from vswitch.topology.check_policies import BINDINGS_MAX
 from vswitch.topology.model import LabMode, Port, Switch, Tap, Teaming, Topology
 
 NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:+-]{0,199}")
@@ -77,6 +78,13 @@ def _wanted(port: Port, wish: Wish) -> WantedPort:
     return WantedPort(port, driver, temporary, port_configuration(port, driver))
 
 
+def _unbound(port: Port) -> list[str]:
+    """Of a port that is held to nothing, as many addresses of each IP version as the data plane knows of one port."""
+    both = [*port.addresses, *port.host_addresses] if port.ip_binding == "accept" else []
+    v4, v6 = [one for one in both if ":" not in one], [one for one in both if ":" in one]
+    return [*v4[:BINDINGS_MAX], *v6[:BINDINGS_MAX]]
+
+
 def port_configuration(port: Port, driver: str) -> dict[str, Any]:
     """The keys of `dataplane.messages.PORT_DEFAULTS` that a topology decides; the carrier is the kernel's to say."""
     vlan = port.vlan
@@ -110,8 +118,10 @@ def port_configuration(port: Port, driver: str) -> dict[str, Any]:
         "unknown_unicast": port.unknown_unicast,
         "storm_control": asdict(port.storm_control) if port.storm_control else None,
         "reserved_multicast": list(port.reserved_multicast),
-        # What the port is held to; without that the data plane need not know.
+        # What the port is held to; and what it is not held to, and no other port may draw as its own all the same.
         "addresses": [*port.addresses, *port.host_addresses] if port.ip_binding != "accept" else [],
+        "unbound_addresses": _unbound(port),
+        "allowed_addresses": list(port.allowed_addresses) if port.ip_binding != "accept" else [],
         "ip_binding": port.ip_binding,
         "dhcp_server": port.dhcp_server,
         "router_advertisement": port.router_advertisement,

@@ -78,6 +78,7 @@ def _security(draft: Draft) -> dict[str, Any]:
         # A port that learns has no address of its own to be held to.
         "forged_transmits": "accept" if learning(draft) == "on" else "reject",
         "allowed_macs": [],
+        "allowed_addresses": [],
         "ip_binding": "accept",
     }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 
+from vswitch.topology.check_addresses import is_of_one_guest
 from vswitch.topology.document import Path
 from vswitch.topology.draft import Draft
 from vswitch.topology.inherit import Leaf, path_of, value_of
 from vswitch.topology.mistakes import Mistakes
 from vswitch.topology.vocabulary import AddressKeys
-from vswitch.topology.wiring import learning
+from vswitch.topology.wiring import domains, learning
 
 BINDINGS_MAX = 16                  # addresses of each IP version that one port is held to; the data plane's table has as many
 ALLOWED_MAX = 16                   # beside its own
@@ -27,15 +28,18 @@ def check_policies(draft: Draft, mistakes: Mistakes) -> None:
 
 
 def check_allowed(ports: list[Draft], mistakes: Mistakes) -> None:
-    """An address that is registered for one port can never be used by another one of the switch."""
-    owners = {draft.mac: draft for draft in ports if draft.mac}
+    """An address that is registered for one guest's port can never be used by another guest's in its broadcast domain."""
+    owners: dict[str, list[Draft]] = {}
+    for draft in ports:
+        if draft.mac:
+            owners.setdefault(draft.mac, []).append(draft)
     for draft in ports:
         for mac in value_of(draft.settings, "allowed_macs", ()):
-            owner = owners.get(mac, draft)
-            if owner is not draft:
-                mistakes.add(path_of(draft.settings, "allowed_macs", draft.path),
-                             f"`{mac}` is allowed at `{draft.name}` and is the address of `{owner.name}`",
-                             "frames from it would be refused; give one of them another address")
+            for owner in owners.get(mac, ()):
+                if owner is not draft and not is_of_one_guest(draft, owner) and domains(draft) & domains(owner):
+                    mistakes.add(path_of(draft.settings, "allowed_macs", draft.path),
+                                 f"`{mac}` is allowed at `{draft.name}` and is the address of `{owner.name}`",
+                                 "frames from it would be refused; give one of them another address")
 
 
 def _check_learning(draft: Draft, mistakes: Mistakes) -> None:
@@ -64,11 +68,13 @@ def _check_binding(draft: Draft, mistakes: Mistakes) -> None:
         return
     where: Path = path_of(draft.settings, "ip_binding", draft.path)
     addresses = (draft.own.addresses or []) if isinstance(draft.own, AddressKeys) else []
-    if not addresses:
+    allowed = value_of(draft.settings, "allowed_addresses", ())
+    if not addresses and not allowed:
         mistakes.add(where, f"`ip_binding: {verdict}` at `{draft.name}`, which has no `addresses`",
-                     "the switch must know what the port is held to")
-    versions = Counter(ipaddress.ip_interface(address).version for address in addresses)
+                     "the switch must know what the port is held to; prefixes and shared ones go to `allowed_addresses`")
+    versions = Counter(ipaddress.ip_interface(address).version for address in (*addresses, *allowed))
     for version, count in versions.items():
         if count > BINDINGS_MAX:
-            mistakes.add((*draft.path, "addresses"), f"{count} IPv{version} addresses with `ip_binding: {verdict}`",
-                         f"a port is held to at most {BINDINGS_MAX} of each version")
+            here = (*draft.path, "addresses") if addresses else path_of(draft.settings, "allowed_addresses", draft.path)
+            mistakes.add(here, f"{count} IPv{version} addresses with `ip_binding: {verdict}`",
+                         f"a port is held to at most {BINDINGS_MAX} of each version; a prefix in `allowed_addresses` is one")

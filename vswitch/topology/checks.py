@@ -6,11 +6,11 @@ of a file without mistakes so far: a guest whose VLAN could not be read is not a
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path as Folder
 
+from vswitch.topology.check_addresses import check_ip_addresses, check_machines, check_macs, check_metrics, check_routes
 from vswitch.topology.check_policies import check_allowed, check_policies
 from vswitch.topology.check_vlans import check_families, check_port_vlan, check_wire
 from vswitch.topology.document import Document, Path
@@ -41,8 +41,6 @@ def check_names(keys: TopologyKeys, drafts: list[Draft], document: Document, mis
                          did_you_mean(network, networks) + "; declare it under `physical_networks`")
     _once([draft for draft in drafts if not shares_memory(draft)], interface, _interface_path, "interface", mistakes)
     _once([draft for draft in drafts if shares_memory(draft)], interface, _interface_path, "socket", mistakes)
-    _once([draft for draft in drafts if draft.mac], lambda draft: draft.mac, lambda draft: (*draft.path, "mac"),
-          "MAC address", mistakes)
     for draft in drafts:
         name = interface(draft)
         if shares_memory(draft):
@@ -78,6 +76,8 @@ def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -
             mistakes.add(draft.path, f"uplink `{draft.name}` is on no switch",
                          "list it in the `uplinks` of exactly one switch", at_key=True)
         _check_port(draft, mistakes)
+    check_macs(keys, drafts, mistakes)
+    check_machines(drafts, mistakes)
     for name, ports in switches.items():
         _check_switch(ports, mistakes)
         check_teaming(name, ports, keys, mistakes)
@@ -88,7 +88,8 @@ def check_meaning(keys: TopologyKeys, drafts: list[Draft], mistakes: Mistakes) -
     for network, network_keys in keys.physical_networks.items():
         for station, station_keys in (network_keys.stations or {}).items():
             path: Path = ("physical_networks", network, "stations", station)
-            _check_routes(path, station_keys.addresses or (), station_keys.routes or {}, mistakes)
+            check_routes(path, station_keys.addresses or (), station_keys.routes or {}, mistakes)
+            check_metrics([(path, station_keys.routes or {})], mistakes)
             if station_keys.hears and station_keys.vlan is None:
                 mistakes.add((*path, "hears"), "`hears` without `vlan`", "a station without a VLAN hears what has no tag",
                              at_key=True)
@@ -132,16 +133,7 @@ def _check_port(draft: Draft, mistakes: Mistakes) -> None:
         mistakes.add(path_of(draft.settings["tap"], "group", draft.path),
                      f"`{draft.name}` has a TAP with owner and group", "expected one of the two", at_key=True)
     if isinstance(draft.own, AddressKeys):
-        _check_routes(draft.path, draft.own.addresses or (), draft.own.routes or {}, mistakes)
-
-
-def _check_routes(path: Path, addresses: Iterable[str], routes: Mapping[str, str], mistakes: Mistakes) -> None:
-    """A gateway must be a neighbour, or the route cannot be set."""
-    networks = [ipaddress.ip_interface(address).network for address in addresses]
-    for target, via in routes.items():
-        if not any(ipaddress.ip_address(via) in network for network in networks):
-            mistakes.add((*path, "routes", target), f"the gateway `{via}` is in no network of this port",
-                         "expected an address that its `addresses` reach directly")
+        check_routes(draft.path, draft.own.addresses or (), draft.own.routes or {}, mistakes)
 
 
 def _check_switch(ports: list[Draft], mistakes: Mistakes) -> None:
@@ -150,23 +142,7 @@ def _check_switch(ports: list[Draft], mistakes: Mistakes) -> None:
                      f"a switch has at most {PORTS_MAX}", at_key=True)
     check_wire(ports, mistakes)
     check_allowed(ports, mistakes)
-    _check_addresses(ports, mistakes)
-
-
-def _check_addresses(ports: list[Draft], mistakes: Mistakes) -> None:
-    """No address twice in one broadcast domain."""
-    owners: dict[str, list[Draft]] = {}
-    for draft in ports:
-        for index, address in enumerate(getattr(draft.own, "addresses", None) or ()):
-            ip = str(ipaddress.ip_interface(address).ip)
-            # Which domains they share is asked of the few that have one address: a trunk may be in 4094.
-            for other in owners.get(ip, ()):
-                if other is not draft and domains(draft) & domains(other):
-                    mistakes.add((*draft.path, "addresses", index),
-                                 f"the address {ip} of `{draft.name}` is that of `{other.name}` too",
-                                 "expected another one in this broadcast domain")
-                    break
-            owners.setdefault(ip, []).append(draft)
+    check_ip_addresses(ports, mistakes)
 
 
 def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:

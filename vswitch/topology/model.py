@@ -10,7 +10,7 @@ Pure: nothing here reads a file, a host or a clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Learning = Literal["first", "off", "on"]
 Verdict = Literal["reject", "accept", "monitor"]
@@ -111,6 +111,15 @@ class Socket:
     queues: int = 1                    # pairs that the guest may use at most
 
 
+class WantedRoute(NamedTuple):
+    """A route of a guest, a station or a host port, by its own interface."""
+
+    target: str                        # CIDR
+    gateway: str                       # of an IPv4 target maybe an IPv6 address (RFC 8950)
+    metric: int = 0                    # 0: the kernel's own
+    onlink: bool = False               # the gateway is a neighbour although no address says so
+
+
 @dataclass(frozen=True)
 class Port:
     """One attachment point of a switch.
@@ -149,9 +158,10 @@ class Port:
     link: Literal["up", "down"] = "up"
     block: bool = False
     addresses: tuple[str, ...] = ()    # CIDR
-    routes: tuple[tuple[str, str], ...] = ()
     optional: bool = False             # an uplink whose adapter may be absent
     host_addresses: tuple[str, ...] = ()      # of an adapter for which a host port stands in (plan.takeover); in no file
+    allowed_addresses: tuple[str, ...] = ()   # CIDR of addresses and prefixes that it may use besides
+    routes: tuple[WantedRoute, ...] = ()
     place: Place | None = None
     found_by: tuple[str, str] | None = None   # an adapter without a fixed name: ("mac", address) or ("pci", address)
 
@@ -176,7 +186,7 @@ class Station:
     name: str
     network: str
     addresses: tuple[str, ...] = ()
-    routes: tuple[tuple[str, str], ...] = ()
+    routes: tuple[WantedRoute, ...] = ()
     run: Run = Run()
     vlan: int | None = None            # the tag that its frames have on the network's wires; None is no tag
     hears: tuple[int, ...] = ()        # the VLANs whose frames are handed to it

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vswitch.topology.value_types import (
+    AllowedAddresses,
     Attach,
     DhcpServer,
     ForgedTransmits,
@@ -23,8 +24,8 @@ from vswitch.topology.value_types import (
     Learning,
     Link,
     Listen,
-    Mac,
     MacChanges,
+    Macs,
     MaxMacs,
     Mtu,
     Name,
@@ -120,7 +121,8 @@ class SecurityKeys(SwitchingKeys):
     promiscuous_mode: PromiscuousMode = ABSENT
     mac_changes: MacChanges = ABSENT
     forged_transmits: ForgedTransmits = ABSENT
-    allowed_macs: list[Mac] = ABSENT
+    allowed_macs: Macs = ABSENT
+    allowed_addresses: AllowedAddresses = ABSENT
     ip_binding: IpBinding = ABSENT
 
 

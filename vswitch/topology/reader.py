@@ -73,9 +73,24 @@ def dump(values: dict[str, Any]) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 120
+    yaml.representer.add_representer(
+        _Quoted, lambda representer, text: representer.represent_scalar(f"{TAG}str", text, style='"'))
     stream = io.StringIO()
-    yaml.dump(values, stream)
+    yaml.dump(_quoted(values), stream)
     return stream.getvalue()
+
+
+class _Quoted(str):
+    """A text that stands in quotes."""
+
+
+def _quoted(value: Any) -> Any:
+    """`value` with quotes around what begins with a colon: the library writes it without, and cannot read that (`{::/0: x}`)."""
+    if isinstance(value, dict):
+        return {_quoted(key): _quoted(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return _Quoted(value) if isinstance(value, str) and value.startswith(":") else value
 
 
 def _compose(text: str, document: Document) -> Node | None:
@@ -94,6 +109,8 @@ def _compose(text: str, document: Document) -> Node | None:
             mark = error.context_mark  # a bracket that is never closed: where it is opened, not where the file ends
         place = Place(document.file, mark.line + 1, mark.column + 1) if mark else Place(document.file, 1, 1)
         what = " ".join(part for part in (error.context, error.problem) if part)
+        if what.endswith("found ':'"):
+            what += "; write quotes around what begins with a colon: `\"::/0\"`"
         raise TopologyError([f"{place}: this is not YAML: {what}" + document.excerpt(place)]) from None
     except RecursionError:
         raise TopologyError([f"{document.file}: values are nested too deeply; no topology needs that much"]) from None
@@ -182,7 +199,8 @@ class _Walk:
 
     def _twice(self, path: Path, place: Place, first: Place) -> None:
         self._document.key_places[path] = place
-        self._mistakes.add(path, f"the key `{path[-1]}` is written twice", f"the first is on line {first.line}",
+        cure = "" if path[-2:-1] != ("routes",) else f"; several gateways are a list: `{path[-1]}: [10.0.0.1, \"fe80::1\"]`"
+        self._mistakes.add(path, f"the key `{path[-1]}` is written twice", f"the first is on line {first.line}{cure}",
                            at_key=True)
         self._document.key_places[path] = first
 

@@ -17,7 +17,9 @@ from vswitch.topology.model import (
     Switch,
     Topology,
     Uplink,
+    WantedRoute,
 )
+from vswitch.topology.routes import ranked, routes_of
 from vswitch.topology.settle import settle
 from vswitch.topology.teaming import teaming_of
 from vswitch.topology.vlan import expanded
@@ -102,8 +104,8 @@ def _networks(keys: TopologyKeys) -> dict[str, PhysicalNetwork]:
     """The networks that are declared, and those that an uplink without `physical_network` stands for."""
     networks = {
         name: PhysicalNetwork(name, {
-            station: Station(station, name, tuple(keys_.addresses or ()), tuple((keys_.routes or {}).items()),
-                             _run(keys_.run), keys_.vlan, _hears(keys_))
+            station: Station(station, name, tuple(keys_.addresses or ()), _routes(keys_), _run(keys_.run), keys_.vlan,
+                             _hears(keys_))
             for station, keys_ in (network.stations or {}).items()
         })
         for name, network in keys.physical_networks.items()
@@ -112,6 +114,10 @@ def _networks(keys: TopologyKeys) -> dict[str, PhysicalNetwork]:
         network = uplink.physical_network or name
         networks.setdefault(network, PhysicalNetwork(network))
     return networks
+
+
+def _routes(keys: StationKeys) -> tuple[WantedRoute, ...]:
+    return ranked([routes_of(keys.routes or {}, keys.addresses or ())])[0]
 
 
 def _hears(keys: StationKeys) -> tuple[int, ...]:

@@ -5,9 +5,10 @@ The result is a topology file itself and means the same, which is how a test kno
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from vswitch.topology.model import Expectation, Port, Run, Switch, Teaming, Topology
+from vswitch.topology.model import Expectation, Port, Run, Switch, Teaming, Topology, WantedRoute
 
 # Taken from the port itself or said elsewhere in the file.
 NOT_WRITTEN = ("portgroup", "switch", "interface", "physical_network", "qmp")
@@ -21,7 +22,7 @@ def resolved(topology: Topology) -> dict[str, Any]:
         "physical_networks": {
             network.name: {"stations": {
                 station.name: _filled(vlan=station.vlan, hears=list(station.hears), addresses=list(station.addresses),
-                                      routes=dict(station.routes), run=_run(station.run))
+                                      routes=_routes(station.routes), run=_run(station.run))
                 for station in network.stations.values()
             }}
             for network in topology.physical_networks.values()
@@ -95,12 +96,23 @@ def _port_keys(topology: Topology, port: Port, role: str) -> dict[str, Any]:
             continue
         if key == "vlan" and (value == "transparent" or (role == "uplink" and place is None)):
             continue                   # said at the switch, or without a spelling
+        if key == "routes":            # with the metrics that they have among those of the machine's other ports
+            value = _routes(topology.ports[port.name].routes)
         outer, _, inner = key.partition(".")
         if inner:
             keys.setdefault(outer, {})[inner] = value
         else:
             keys[key] = value
     return keys
+
+
+def _routes(routes: Iterable[WantedRoute]) -> dict[str, Any]:
+    """Each target with its gateways in order; `onlink` where no address says so."""
+    written: dict[str, Any] = {}
+    for route in routes:
+        said = {"via": route.gateway} | _filled(metric=route.metric, onlink=route.onlink)
+        written.setdefault(route.target, []).append(said if len(said) > 1 else route.gateway)
+    return {target: said if len(said) > 1 else said[0] for target, said in written.items()}
 
 
 def _run(run: Run) -> dict[str, Any]:

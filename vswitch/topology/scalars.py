@@ -6,7 +6,6 @@ file's author reads: what was found; what is expected.  `value_types` dresses th
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 
@@ -130,34 +129,6 @@ def mac_address(value: object) -> str:
     if int(address) == 0:
         raise Wrong(f"{shown(value)} is all zeroes", "expected the address of a station")
     return str(address)
-
-
-def cidr(value: object) -> str:
-    """An address with its prefix length."""
-    if isinstance(value, str) and "/" in value:
-        try:
-            return str(ipaddress.ip_interface(value))
-        except ValueError:
-            pass
-    raise Wrong(f"{shown(value)} is no address with prefix length", "expected one such as `10.0.2.1/24`")
-
-
-def destination(value: object) -> str:
-    """Where a route leads: `default` or a network."""
-    if value == "default":
-        return "default"
-    try:
-        return str(ipaddress.ip_network(str(value)))
-    except ValueError:
-        raise Wrong(f"{shown(value)} is no destination",
-                    "expected `default` or a network such as `10.0.2.0/24`") from None
-
-
-def gateway(value: object) -> str:
-    try:
-        return str(ipaddress.ip_address(value if isinstance(value, str) else ""))
-    except ValueError:
-        raise Wrong(f"{shown(value)} is no gateway", "expected an address such as `10.0.2.1`") from None
 
 
 def duration_s(least: int, most: int) -> Callable[[object], int]:

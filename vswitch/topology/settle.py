@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from vswitch.topology.built_in import ATTACH, fill
@@ -11,6 +12,7 @@ from vswitch.topology.inherit import leaves, value_of
 from vswitch.topology.model import Place, Port, Socket, StormControl, Tap, Vlan
 from vswitch.topology.policy_scalars import packets_a_second
 from vswitch.topology.port_keys import STORM_KINDS
+from vswitch.topology.routes import ranked, routes_of
 from vswitch.topology.surroundings import Surroundings
 from vswitch.topology.vocabulary import AddressKeys, UplinkKeys
 from vswitch.topology.wiring import interface, settled_vlan, shares_memory
@@ -39,7 +41,25 @@ def settle(drafts: list[Draft], document: Document) -> tuple[dict[str, Port], di
         fill(draft, around)
         ports[draft.name] = _port(draft, found, document)
         origins[draft.name] = _origins(draft, document)
+    _set_routes(drafts, ports)
     return ports, origins
+
+
+def _set_routes(drafts: list[Draft], ports: dict[str, Port]) -> None:
+    """The routes of each port, ranked among those of its machine: a guest, or the host."""
+    machines: dict[str | None, list[Draft]] = {}
+    for draft in drafts:
+        if isinstance(draft.own, AddressKeys):
+            machines.setdefault(draft.guest, []).append(draft)
+    for machine in machines.values():
+        written = [routes_of(getattr(draft.own, "routes", None) or {}, _addresses(draft)) for draft in machine]
+        for draft, routes in zip(machine, ranked(written), strict=True):
+            if routes:
+                ports[draft.name] = replace(ports[draft.name], routes=routes)
+
+
+def _addresses(draft: Draft) -> tuple[str, ...]:
+    return tuple(draft.own.addresses or ()) if isinstance(draft.own, AddressKeys) else ()
 
 
 def _port(draft: Draft, vlan: Vlan, document: Document) -> Port:
@@ -63,8 +83,8 @@ def _port(draft: Draft, vlan: Vlan, document: Document) -> Port:
         allowed_macs=tuple(value_of(settings, "allowed_macs", ())),
         storm_control=_storm_control(value_of(settings, "storm_control")),
         reserved_multicast=tuple(value_of(settings, "reserved_multicast")),
-        addresses=tuple(own.addresses or ()) if isinstance(own, AddressKeys) else (),
-        routes=tuple((own.routes or {}).items()) if isinstance(own, AddressKeys) else (),
+        addresses=_addresses(draft),
+        allowed_addresses=tuple(value_of(settings, "allowed_addresses", ())),
         place=document.shown_place(draft.path, at_key=True),
         found_by=_found_by(own),
         optional=isinstance(own, UplinkKeys) and bool(own.optional),

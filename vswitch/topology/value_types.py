@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, GetJsonSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from vswitch.topology import policy_scalars, scalars
+from vswitch.topology import address_scalars, policy_scalars, scalars
 
 
 class Written:
@@ -47,6 +47,20 @@ _RATE = {"anyOf": [{"const": "off"}, {"type": "string", "examples": ["1000pps"]}
 _WORDS = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 _VIA_ITEM = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
+
+
+class OneOrMore:
+    """Metadata for a list: a single value may stand for a list of one."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [value] if isinstance(value, str | int | float) else value, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
 def _verdict(key: str) -> Written:
     """What a policy does about a frame that it objects to."""
     return _choice(key, "reject", "accept", "monitor")
@@ -54,7 +68,7 @@ def _verdict(key: str) -> Written:
 
 # Keys of maps keep their own schema; the others are values.
 KeyName = Annotated[str, AfterValidator(scalars.name)]
-Destination = Annotated[str, AfterValidator(scalars.destination)]
+Destination = Annotated[str, AfterValidator(address_scalars.destination)]
 
 Version = Annotated[str, _choice("schema", "vswitch/v1")]
 Name = Annotated[str, Written(scalars.name, type="string", pattern=f"^{scalars.NAME}$")]
@@ -112,8 +126,23 @@ Direction = Annotated[str, _choice("direction", "both", "ingress", "egress")]
 SocketPath = Annotated[str, Written(policy_scalars.socket_path, type="string", pattern="^/", examples=["/run/web1/qmp.sock"])]
 
 Mac = Annotated[str, Written(scalars.mac_address, type="string", examples=["52:54:00:aa:00:01"])]
-Cidr = Annotated[str, Written(scalars.cidr, type="string", examples=["10.0.2.1/24"])]
-Gateway = Annotated[str, Written(scalars.gateway, type="string", examples=["10.0.2.1"])]
+Cidr = Annotated[str, Written(address_scalars.cidr, type="string", examples=["10.0.2.1/24"])]
+AllowedAddress = Annotated[str, Written(address_scalars.allowed_address, type="string",
+                                        examples=["10.0.2.254", "2001:db8:0:1::/64"])]
+_GATEWAY = {"type": "string", "examples": ["10.0.2.1", "fe80::1"]}
+_ROUTE = {"anyOf": [_GATEWAY, {
+    "type": "object", "required": ["via"], "additionalProperties": False,
+    "properties": {"via": _GATEWAY, "onlink": {"enum": [True, False, "yes", "no"]},
+                   "metric": {"type": "integer", "minimum": 1, "maximum": address_scalars.METRIC_MAX}},
+}]}
+_ROUTES = {"anyOf": [*_ROUTE["anyOf"], {"type": "array", "minItems": 1, "items": _ROUTE}]}
+Gateways = Annotated[Any, Written(address_scalars.gateways, **_ROUTES)]
+
+Macs = Annotated[list[Mac], OneOrMore()]
+Cidrs = Annotated[list[Cidr], OneOrMore()]
+AllowedAddresses = Annotated[list[AllowedAddress], OneOrMore()]
+Names = Annotated[list[Name], OneOrMore()]
+Lines = Annotated[list[Text], OneOrMore()]
 
 Reach = Annotated[bool | str, Written(scalars.reach, anyOf=[{"type": "boolean"}, _WAY])]
 Via = Annotated[tuple[str | tuple[str, ...], ...], Written(scalars.via, type="array", minItems=1, items=_VIA_ITEM)]

@@ -15,17 +15,19 @@ from vswitch.topology.port_keys import ABSENT, Keys, PortKeys, SecurityKeys, Swi
 from vswitch.topology.value_types import (
     Adapter,
     Ageing,
-    Cidr,
+    Cidrs,
     Count,
     Destination,
     Direction,
-    Gateway,
+    Gateways,
     IsolatedVid,
     KeyName,
     KeyVid,
+    Lines,
     Mac,
     Mirrored,
     Name,
+    Names,
     Reach,
     Role,
     Size,
@@ -50,8 +52,8 @@ class AddressKeys(Keys):
     switch: Name = ABSENT
     portgroup: Name = ABSENT
     mac: Mac = ABSENT
-    addresses: list[Cidr] = ABSENT
-    routes: dict[Destination, Gateway] = ABSENT
+    addresses: Cidrs = ABSENT
+    routes: dict[Destination, Gateways] = ABSENT
 
 
 class Nic(PortKeys, AddressKeys):
@@ -61,7 +63,7 @@ class Nic(PortKeys, AddressKeys):
 class RunKeys(Keys):
     """How a lab plays a machine; it says nothing about namespace or QEMU."""
 
-    commands: list[Text] = ABSENT
+    commands: Lines = ABSENT
     nftables: Text = ABSENT
     image: Text = ABSENT
     memory: Size = ABSENT
@@ -96,8 +98,8 @@ class TeamingKeys(Keys):
     """How the uplinks of a switch that lead to one physical network share their work."""
 
     mode: TeamingMode = ABSENT
-    active: list[Name] = ABSENT
-    standby: list[Name] = ABSENT
+    active: Names = ABSENT
+    standby: Names = ABSENT
     failback: YesNo = ABSENT
     notify_switches: YesNo = ABSENT
 
@@ -112,7 +114,7 @@ class FamilyKeys(Keys):
 class SwitchKeys(PortKeys):
     """A switch; port keys here are inherited by the guest and host ports on it."""
 
-    uplinks: list[Name] = ABSENT
+    uplinks: Names = ABSENT
     teaming: TeamingKeys = ABSENT
     zone: Name = ABSENT
     ageing: Ageing = ABSENT
@@ -144,8 +146,8 @@ class StationKeys(Keys):
 
     vlan: Vid = ABSENT
     hears: Vids = ABSENT
-    addresses: list[Cidr] = ABSENT
-    routes: dict[Destination, Gateway] = ABSENT
+    addresses: Cidrs = ABSENT
+    routes: dict[Destination, Gateways] = ABSENT
     run: RunKeys = ABSENT
 
 
