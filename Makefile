@@ -30,9 +30,10 @@ FUZZED  := $(wildcard tests/fuzz/*.p[yx][xd])
 READY    = $(VENV)/.ready
 BUILT    = build/.built
 DEBUG    = build/debug
+OLDEST   = build/pyroute2-oldest
 COVERAGE = build/coverage
 
-.PHONY: demo test test-long bench bench-full debug-build debug fuzz fuzz-coverage lint mutants build clean
+.PHONY: demo test test-oldest test-long bench bench-full debug-build debug fuzz fuzz-coverage lint mutants build clean
 
 demo: $(BUILT)
 	@tools/debian-packages $(RUN_PACKAGES) $(if $(filter qemu,$(GUESTS)),$(QEMU_PACKAGES))
@@ -42,6 +43,19 @@ test: $(BUILT)
 	@tools/debian-packages $(TEST_PACKAGES)
 	$(MAKE) --no-print-directory debug
 	$(PYTEST) tests $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-oldest)
+
+# What vswitchd must live through, once more with the oldest pyroute2 that pyproject.toml allows; the venv has the newest.
+LOWEST_PYROUTE2 = $(shell sed -n 's/.*"pyroute2>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+
+test-oldest: $(BUILT) $(OLDEST)/.ready
+	$(SUDO) env VSWITCH_PYROUTE2=$(LOWEST_PYROUTE2) PYTHONPATH=$(CURDIR)/$(OLDEST):$(CURDIR) PATH="$$PATH:/usr/sbin:/sbin" \
+	    $(abspath $(VENV))/bin/python -m pytest tests/host/test_life_cycle.py tests/host/test_life_cycle_changes.py
+
+$(OLDEST)/.ready: pyproject.toml $(READY)
+	rm -rf $(OLDEST)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps --target $(OLDEST) "pyroute2==$(LOWEST_PYROUTE2)"
+	touch $@
 
 test-long: $(BUILT)
 	@tools/debian-packages $(TEST_PACKAGES)
