@@ -34,7 +34,7 @@ guests:
   homes:
     role: multihomed
     nics:
-      lan: {switch: lan, addresses: 10.0.0.9/24, routes: {default: 10.0.0.1}}
+      a: {switch: lan, addresses: 10.0.0.9/24, routes: {default: 10.0.0.1}}      # `ip link set a` would mean its address
       far: {switch: far, addresses: 10.9.0.8/24, routes: {default: 10.9.0.1}}
 """
 REACHES = {"linklocal": "6", "host4": "4", "host6": "6", "both": "46", "list": "46", "outside": "4", "next6": "4", "homes": "4"}
@@ -52,7 +52,7 @@ def test_every_gateway_of_a_lab_is_used(tmp_path):
             for version in versions:
                 assert reaches(guest, version), (guest, version)
         defaults = lab.exec("homes", ["ip", "route", "show", "default"])[1].decode().splitlines()
-        assert [line.split() for line in defaults] == [["default", "via", "10.0.0.1", "dev", "lan"],
+        assert [line.split() for line in defaults] == [["default", "via", "10.0.0.1", "dev", "a"],
                                                        ["default", "via", "10.9.0.1", "dev", "far", "metric", "1"]]
         # The control: it is these routes that lead there.
         for guest, version, network in (("linklocal", "6", "default"), ("host4", "4", "default"), ("next6", "4", "10.9.0.0/16")):

@@ -61,7 +61,7 @@ def build_network(topology: Topology, network: PhysicalNetwork, box: str) -> Non
         if uplink.physical_network == network.name and uplink.interface not in netns.interfaces(box):
             netns.run_lines(namespace, _wire(end_of("uplink", uplink.name), uplink.interface, box, mtu))
             # Without this the adapter would greet the network with an IPv6 address before the switch has it.
-            netns.run_lines(box, [f"link set {uplink.interface} addrgenmode none up"])
+            netns.run_lines(box, [f"link set dev {uplink.interface} addrgenmode none up"])
     for station in network.stations.values():
         if end_of("station", station.name) not in there:
             other = station_namespace(box, station)
@@ -89,7 +89,7 @@ def _wire(name: str, far_name: str, far_namespace: str, mtu: int, master: str | 
     """A veth from this network, and its bridge, to `far_name` in another namespace."""
     return [
         f"link add {name} mtu {mtu} type veth peer name {far_name} mtu {mtu} netns {far_namespace}",
-        f"link set {name} {f'master {master} ' if master else ''}up",
+        f"link set dev {name} {f'master {master} ' if master else ''}up",
     ]
 
 

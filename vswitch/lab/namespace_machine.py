@@ -31,10 +31,10 @@ def configure_guest(topology: Topology, guest: Guest, namespace: str, box: str, 
     inside = netns.interfaces(namespace)
     arriving = [port for port in guest_ports(topology, guest) if nic_name(port) not in inside]
     for port in arriving:
-        netns.run_lines(box, [f"link set {port.interface} netns {namespace}"])
-        netns.run_lines(namespace, [f"link set {port.interface} down",
-                                    f"link set {port.interface} name {nic_name(port)}",
-                                    f"link set {nic_name(port)} address {mac_of(topology, port)}"])
+        netns.run_lines(box, [f"link set dev {port.interface} netns {namespace}"])
+        netns.run_lines(namespace, [f"link set dev {port.interface} down",
+                                    f"link set dev {port.interface} name {nic_name(port)}",
+                                    f"link set dev {nic_name(port)} address {mac_of(topology, port)}"])
     if is_new:
         load_rules(topology, guest.run, namespace)
     if is_new or arriving:

@@ -33,10 +33,10 @@ def station_mac(topology: Topology, station: Station) -> str:
 def guest_lines(topology: Topology, guest: Guest) -> list[str]:
     """Lines of ip(8) for a guest whose interfaces already have their names."""
     ports = guest_ports(topology, guest)
-    lines = [f"link set {nic_name(port)} mtu {port.mtu} up" for port in ports]
+    lines = [f"link set dev {nic_name(port)} mtu {port.mtu} up" for port in ports]
     if guest.role == "bridge":
         lines += ["link add bridge0 type bridge forward_delay 0", "link set bridge0 up"]
-        lines += [f"link set {nic_name(port)} master bridge0" for port in ports]
+        lines += [f"link set dev {nic_name(port)} master bridge0" for port in ports]
     for port in ports:
         lines += address_lines(nic_name(port), port.addresses, ())
     # After all addresses: a route of one nic may lead through another one.
