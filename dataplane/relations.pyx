@@ -11,6 +11,7 @@ from dataplane.runner cimport Runner
 from dataplane.state cimport PORTS_MAX
 from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
 
+MIRROR_KEYS = {"name", "from", "to", "direction", "vlans", "tagged"}
 DIRECTIONS = ("both", "ingress", "egress")
 
 
@@ -85,7 +86,7 @@ def check_mirrors(mirrors):
     if len(mirrors) > MIRRORS_MAX:
         raise ValueError(f"a switch has at most {MIRRORS_MAX} mirrors")
     for mirror in mirrors:
-        if set(mirror) - {"name", "from", "to", "direction", "vlans", "tagged"} or mirror.get("direction", "both") not in DIRECTIONS:
+        if set(mirror) - MIRROR_KEYS or mirror.get("direction", "both") not in DIRECTIONS:
             raise ValueError(f"mirror {mirror}")
         if not all(0 <= vid < 4095 for vid in mirror.get("vlans") or ()):
             raise ValueError(f"vlans of mirror {mirror}")

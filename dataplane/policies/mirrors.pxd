@@ -1,9 +1,9 @@
 """`mirrors`: sessions that copy what enters or leaves some ports to another port (SPAN).
 
 A copy shows the frame as it was seen: with the tag that it came with, or the one that it leaves with; a session that is
-`tagged` gives one to a frame that was seen without, so that an analyser can tell the VLANs of access ports apart.  Seen at ingress is
-what the switch let in: past ingress policies, learning and lookup.  However many sessions see a frame, at whatever ports,
-each destination gets one copy.  A destination is receive-only: nothing enters there, and nothing but copies leaves
+`tagged` gives one to a frame that was seen without, so that an analyser can tell the VLANs of access ports apart.  Seen at
+ingress is what the switch let in: past ingress policies, learning and lookup.  However many sessions see a frame, at whatever
+ports, each destination gets one copy.  A destination is receive-only: nothing enters there, and nothing but copies leaves
 (`closed_reason`).  Copies are extras: they never count as sent, nor stand in anybody's way.
 """
 
