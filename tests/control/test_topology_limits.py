@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from vswitch.cli._named import find_file
 from vswitch.errors import TopologyError
 from vswitch.topology import load, loads, reader, text_of
 from vswitch.topology.draft import TOPOLOGY_PORTS_MAX, Draft
@@ -83,3 +84,11 @@ def test_a_file_is_read_up_to_its_limit_and_a_pipe_may_be_one(tmp_path):
     os.close(sink)
     assert text_of(f"/dev/fd/{source}") == HEAD
     os.close(source)
+
+
+def test_pipes_and_devices_of_the_directory_are_not_looked_into(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "real.yaml").write_text(HEAD)
+    monkeypatch.chdir(tmp_path)
+    assert find_file(None) == "real.yaml"

@@ -183,6 +183,8 @@ def _files() -> list[str]:
 
 def _is_ours(path: Path) -> bool:
     try:
+        if not path.is_file():                       # a pipe or a device would keep us waiting, or never end
+            return False
         with path.open("rb") as stream:
             return re.search(rb"^schema:\s*['\"]?vswitch/v", stream.read(HEAD), re.MULTILINE) is not None
     except OSError:
