@@ -18,6 +18,7 @@ from benches.bed.bed import Bed, bed
 from benches.bed.frames import address, frame
 from benches.frame.records import ROOT
 from benches.frame.run import Run
+from benches.peers.ours import process_ns
 from vswitch.daemon.client import Client
 from vswitch.host import taps
 from vswitch.host.namespaces import inside
@@ -30,18 +31,18 @@ FRAME_S = 5.0
 
 def ask(run: Run) -> None:
     for attach in ("tap", "vhost_user"):
-        took: dict[str, dict[int, float]] = {}
+        spent: dict[str, dict[int, float]] = {}
         for n in SIZES:
-            for word, seconds in _round(attach, n, switches=1).items():
-                took.setdefault(word, {})[n] = seconds
+            for word, (seconds, cpu_s) in _round(run, attach, n, switches=1).items():
+                spent.setdefault(word, {})[n] = cpu_s
                 run.record(f"scale: {n:4} {attach} guests", word, "s", "lower", [seconds], ship=SHIP_S.get((attach, word, n)))
-            run.say(f"{attach} {n}: " + ", ".join(f"{word} {found[n]:.2f} s" for word, found in took.items()))
+                run.record(f"scale: {n:4} {attach} guests", f"{word}, CPU", "s", "lower", [cpu_s])
         for word in ("up", "down"):
-            found = took[word]
+            found = spent[word]
             near, far = (found[200] - found[20]) / 180, (found[1000] - found[500]) / 500
-            run.record(f"scale: {attach} {word}, slope 500-1000 over 20-200", "ratio of slopes", "ratio", "lower", [far / near],
-                       ship=SLOPE_MAX)
-    for word, seconds in _round("vhost_user", 2000, switches=4).items():
+            run.record(f"scale: {attach} {word}, slope 500-1000 over 20-200", "ratio of CPU seconds a guest", "ratio", "lower",
+                       [far / near], ship=SLOPE_MAX)
+    for word, (seconds, _) in _round(run, "vhost_user", 2000, switches=4).items():
         run.record("scale: 2000 vhost_user guests, 4 switches", word, "s", "lower", [seconds],
                    ship=20.0 if word == "up" else None)
 
@@ -52,23 +53,32 @@ def topology(attach: str, n: int, switches: int) -> str:
     return "\n".join(["schema: vswitch/v1", "name: scale", f"switches: {{{names}}}", "guests:", *lines, ""])
 
 
-def _round(attach: str, n: int, switches: int) -> dict[str, float]:
-    """Seconds of each command, in a network namespace of its own with a vswitchd of its own."""
+def _round(run: Run, attach: str, n: int, switches: int) -> dict[str, tuple[float, float]]:
+    """Seconds of each command, and of processors in it, vswitchd and the data planes; in a namespace and a vswitchd of its own."""
     with bed() as place:
         file = place.folder / "scale.yaml"
         file.write_text(topology(attach, n, switches))
         host = place.namespace("scale")
         client = Client(place.folder / "run")
-        took: dict[str, float] = {}
+        took: dict[str, tuple[float, float]] = {}
         _command(place, host, "plan", file)                    # starts vswitchd, which is not what is asked
         place.callback(lambda: _end(client, place))
         for word in ("plan", "up", "show", "config", "down"):
-            began = time.monotonic()
+            began, spent = time.monotonic(), _cpu_s(client, place)
             _command(place, host, word, file)
             if word == "up" and attach == "tap":
                 _first_frame(host, n)
-            took[word] = time.monotonic() - began
+            took[word] = time.monotonic() - began, _cpu_s(client, place) - spent
+        run.say(f"{n} {attach}: " + ", ".join(f"{word} {seconds:.2f} s ({cpu_s:.2f} s of processors)"
+                                              for word, (seconds, cpu_s) in took.items()))
         return took
+
+
+def _cpu_s(client: Client, place: Bed) -> float:
+    """Of the commands that have ended, vswitchd, and the data planes that there are."""
+    of_commands = os.times()
+    pids = [int((place.folder / "run" / "vswitchd.pid").read_text()), *(row["pid"] for row in client.switches())]
+    return of_commands.children_user + of_commands.children_system + sum(map(process_ns, pids)) / 1e9
 
 
 def _command(place: Bed, host: str, word: str, file: Path) -> None:
