@@ -18,7 +18,6 @@ from benches.bed.bed import Bed, bed
 from benches.bed.frames import address, frame
 from benches.frame.records import ROOT
 from benches.frame.run import Run
-from benches.peers.ours import process_ns
 from vswitch.daemon.client import Client
 from vswitch.host import taps
 from vswitch.host.namespaces import inside
@@ -54,7 +53,7 @@ def topology(attach: str, n: int, switches: int) -> str:
 
 
 def _round(run: Run, attach: str, n: int, switches: int) -> dict[str, tuple[float, float]]:
-    """Seconds of each command, and of processors in it, vswitchd and the data planes; in a namespace and a vswitchd of its own."""
+    """Seconds of each command, and of processors in it, vswitchd and the data planes; all of them of this round alone."""
     with bed() as place:
         file = place.folder / "scale.yaml"
         file.write_text(topology(attach, n, switches))
@@ -75,10 +74,16 @@ def _round(run: Run, attach: str, n: int, switches: int) -> dict[str, tuple[floa
 
 
 def _cpu_s(client: Client, place: Bed) -> float:
-    """Of the commands that have ended, vswitchd, and the data planes that there are."""
+    """Of the commands that have ended, and of vswitchd and the data planes, threads and processes that have ended included."""
     of_commands = os.times()
-    pids = [int((place.folder / "run" / "vswitchd.pid").read_text()), *(row["pid"] for row in client.switches())]
-    return of_commands.children_user + of_commands.children_system + sum(map(process_ns, pids)) / 1e9
+    vswitchd = int((place.folder / "run" / "vswitchd.pid").read_text())
+    ticks = sum(_ticks(vswitchd)) + sum(sum(_ticks(row["pid"])[:2]) for row in client.switches())
+    return of_commands.children_user + of_commands.children_system + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> list[int]:
+    """utime, stime, cutime and cstime of a process, proc_pid_stat(5)."""
+    return [int(word) for word in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]]
 
 
 def _command(place: Bed, host: str, word: str, file: Path) -> None:
