@@ -34,15 +34,16 @@ def ask(run: Run) -> None:
         for n in SIZES:
             for word, (seconds, cpu_s) in _round(run, attach, n, switches=1).items():
                 spent.setdefault(word, {})[n] = cpu_s
-                run.record(f"scale: {n:4} {attach} guests", word, "s", "lower", [seconds], ship=SHIP_S.get((attach, word, n)))
-                run.record(f"scale: {n:4} {attach} guests", f"{word}, CPU", "s", "lower", [cpu_s])
+                case = f"scale: {n:4} {attach} guests, {word}"
+                run.record(case, f"seconds of `{word}`", "s", "lower", [seconds], ship=SHIP_S.get((attach, word, n)))
+                run.record(f"{case}: CPU", f"CPU seconds of `{word}`", "s", "lower", [cpu_s])
         for word in ("up", "down"):
             found = spent[word]
             near, far = (found[200] - found[20]) / 180, (found[1000] - found[500]) / 500
             run.record(f"scale: {attach} {word}, slope 500-1000 over 20-200", "ratio of CPU seconds a guest", "ratio", "lower",
                        [far / near], ship=SLOPE_MAX)
     for word, (seconds, _) in _round(run, "vhost_user", 2000, switches=4).items():
-        run.record("scale: 2000 vhost_user guests, 4 switches", word, "s", "lower", [seconds],
+        run.record(f"scale: 2000 vhost_user guests, 4 switches, {word}", f"seconds of `{word}`", "s", "lower", [seconds],
                    ship=20.0 if word == "up" else None)
 
 
