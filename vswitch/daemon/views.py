@@ -59,7 +59,7 @@ def _port(plane: Plane, config: Row, listed: said.Ports) -> Row:
         "driver": config["driver"],
         "vlan": vlan_words(config["vlan"]),
         "state": state,
-        "why": port.why or (GONE[config["role"] == "uplink"] if state == "missing" else ""),
+        "why": GONE[config["role"] == "uplink"] if state == "missing" else port.why,
         "mac": port.mac or config["mac"],
         **{key: counted[key] for key in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes")},
         "drops": _without_zeroes(counted["drops"]),
