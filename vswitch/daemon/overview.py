@@ -10,7 +10,7 @@ from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.records import Record, Unreadable
 from vswitch.daemon.views import Row, ports
-from vswitch.plan.state import Interface, Owner, owner_of
+from vswitch.plan.state import Interface, Owner, left_by, owner_of
 
 WHY_MAX = 300                          # characters of what is wrong with a record
 
@@ -76,7 +76,9 @@ def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> li
     for namespace, found in interfaces.items():
         for interface in found:
             owner = owner_of(interface.alias)
-            if owner is None and interface.kind == "tun":
+            if left := left_by(interface.alias):
+                why = f"unplugged from {left} by force, and its guest still holds it; `vswitch up` with that guest plugs it in again"
+            elif owner is None and interface.kind == "tun":
                 why = "a TAP that vswitch did not make; no switch serves it"
             elif owner is not None and owner.run_dir and not is_recorded(owner):
                 why = (f"left over from {owner.words}, where it is not up any more; "

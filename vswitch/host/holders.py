@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
+from vswitch.host import taps
+
 PIDFD_GETFD = 438                  # system call, the same number on every architecture
 TUNSETPERSIST, TUNGETDEVNETNS = 0x400454CB, 0x54E3
 libc = ctypes.CDLL(None, use_errno=True)
@@ -44,6 +46,23 @@ def leave_to_holder(name: str) -> bool:
     for _, _, fd in _holders({name}):
         try:
             fcntl.ioctl(fd, TUNSETPERSIST, 0)
+            return True
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+    return False
+
+
+def take_back(name: str, owner: str | None, group: str | None) -> bool:
+    """Have the TAP outlive its holder again, with this owner or group; whether somebody holds it and we may."""
+    for _, _, fd in _holders({name}):
+        try:
+            if owner is not None:
+                fcntl.ioctl(fd, taps.TUNSETOWNER, taps.user_number(owner))
+            if group is not None:
+                fcntl.ioctl(fd, taps.TUNSETGROUP, taps.group_number(group))
+            fcntl.ioctl(fd, TUNSETPERSIST, 1)
             return True
         except OSError:
             continue

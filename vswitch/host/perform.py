@@ -25,7 +25,7 @@ from vswitch.plan.interface_steps import (
     UplinkRelease,
     UplinkTake,
 )
-from vswitch.plan.state import owner_of
+from vswitch.plan.state import left_by, left_mark, owner_of
 from vswitch.plan.steps import Step
 from vswitch.plan.switch_steps import PortAdd, PortReopen
 
@@ -77,6 +77,20 @@ def _open(step: PortAdd | PortReopen) -> list[int]:
 
 
 def _tap_create(step: TapCreate) -> None:
+    """One that a guest holds since it was unplugged by force is taken back as it is, if it can be what is wanted."""
+    _make_tap(step)
+    if step.shielded:
+        shield.shield(step.name)
+
+
+def _make_tap(step: TapCreate) -> None:
+    left = next((link for link in netlink.links() if link.name == step.name and left_by(link.alias) == step.topology), None)
+    if left is not None:
+        is_same_kind = bool(left.tun.get("multi_queue")) == (step.queues > 1) and (left.tun.get("group") is not None) == bool(step.group)
+        if is_same_kind and holders.take_back(step.name, step.owner, step.group):
+            netlink.set_link(step.name, ifalias=step.alias, mtu=step.mtu)
+            return
+        netlink.set_link(step.name, ifname=f"left-{left.index}")     # it ends with its guest; the name is free
     taps.create(step.name, step.alias, step.mtu, owner=step.owner, group=step.group, queues=step.queues)
 
 
@@ -86,7 +100,7 @@ def _tap_delete(step: TapDelete) -> None:
         who = holders.holder(step.name) or "somebody"
         raise RefusedError(f"{step.name} is held open by {who}; stop the guest, or say --force")
     if link.carrier and holders.leave_to_holder(step.name):
-        netlink.set_link(step.name, state="down", ifalias="")
+        netlink.set_link(step.name, state="down", ifalias=left_mark(step.alias))
     else:
         netlink.delete_link(step.name)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from vswitch.plan.steps import Step, changes
+from vswitch.plan.key_words import changes
+from vswitch.plan.steps import Step
 from vswitch.topology.model import WantedRoute
 
 
@@ -35,6 +36,7 @@ class _TapStep(_MarkedStep):
     group: str | None = None
     queues: int = 1
     force: bool = False                # remove it although a guest holds it open
+    shielded: bool = False             # what it was when it was removed, and is again when that is undone
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def _removal(topology: str, interface: Interface, port: str, is_taken: bool, obs
         yield TapDelete(topology, why, "port", name=name, alias=alias, mtu=interface.mtu, namespace=namespace,
                         owner=None if interface.group is not None else interface.owner_name or str(interface.owner),
                         group=None if interface.group is None else interface.group_name or str(interface.group),
-                        queues=2 if interface.multi_queue else 1, force=wish.force)
+                        queues=2 if interface.multi_queue else 1, force=wish.force, shielded=interface.shielded)
     else:
         yield TunDelete(topology, why, "port", name=name, alias=alias, mtu=interface.mtu, namespace=namespace,
                         mac=interface.mac, addresses=_own_addresses(interface.addresses, interface))

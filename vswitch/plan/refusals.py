@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vswitch.errors import RefusedError, TopologyError
 from vswitch.plan.interface_steps import TapDelete
-from vswitch.plan.state import Interface, Observed, owner_of
+from vswitch.plan.state import Interface, Observed, left_by, owner_of
 from vswitch.plan.steps import Step
 from vswitch.plan.wanted import WantedPort, Wish
 from vswitch.topology.model import Port
@@ -54,6 +54,8 @@ def _objection(topology: str, wanted: WantedPort, interface: Interface | None, o
     if port.role == "uplink":
         return _uplink_objection(port, interface, observed, wish)
     is_adopted = port.tap is not None and port.tap.adopt
+    if interface is not None and port.tap is not None and left_by(interface.alias) == topology:
+        return ""                      # its guest still holds it, and is plugged in again
     if interface is None:
         return _account_objection(port, observed)
     if not is_adopted:

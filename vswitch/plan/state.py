@@ -13,7 +13,7 @@ were observed and puts one on those of others, `written_by` is the way back.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,17 @@ def kept_for(alias: str) -> str:
     return found[1] if found else ""
 
 
+def left_mark(alias: str) -> str:
+    """What becomes of the mark `alias` when its TAP is left to the guest that holds it: no mark any more, and not forgotten."""
+    return f"vswitch-left{alias.removeprefix('vswitch')}"
+
+
+def left_by(alias: str) -> str:
+    """The topology that left a TAP to its guest (`--force`), and may plug it in again; "" when none did."""
+    parts = alias.split(":", 2)
+    return parts[1] if len(parts) == 3 and parts[0] == "vswitch-left" else ""
+
+
 @dataclass(frozen=True)
 class Interface:
     """One kernel interface, as netlink shows it."""
@@ -132,3 +143,4 @@ class Observed:
     namespace: str = ""
     has_user: Callable[[str], bool] = lambda name: True      # of this host, by its name or number
     has_group: Callable[[str], bool] = lambda name: True
+    heard: Mapping[str, str] = field(default_factory=dict)     # port -> the address that its guest uses, as far as known
