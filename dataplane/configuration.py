@@ -44,6 +44,23 @@ def vlans_of(vlan: Config) -> set[int]:
     return vids
 
 
+def keeps_vlans(old: Config, new: Config) -> bool:
+    """Whether all that a port with the `vlan` configuration `old` carries it carries in the same way with `new`."""
+    fixed = ("pvid", "transparent", "as_primary")
+    if any(old.get(key) != new.get(key) for key in fixed) or (old["admit_tagged"] and not new["admit_tagged"]):
+        return False
+    return set(old["untagged"]) <= set(new["untagged"]) and tagged_of(old) <= tagged_of(new)
+
+
+def tagged_of(vlan: Config) -> set[int]:
+    return {vid for low, high in vlan["tagged"] for vid in range(low, high + 1)}
+
+
+def changed_fids(old: dict[str, int], new: dict[str, int]) -> set[int]:
+    """The VLANs in which addresses were known that are known in others now: of `shared_learning` before and after."""
+    return {old.get(vid, int(vid)) for vid in {*old, *new} if old.get(vid) != new.get(vid)}
+
+
 def fids_of(vlan: Config, shared: dict[str, int]) -> set[int]:
     """The VLANs that the port's addresses are known in; `shared` is the switch's `shared_learning`."""
     vids = vlans_of(vlan)

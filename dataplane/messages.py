@@ -21,8 +21,8 @@ Requests
                                               a policy has closed the port
                                               fds: of each port in order, and of its guest (`from`: index to start at;
                                               `bare`: true leaves out the fds and what guests have come to)
-    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (empties the FDB), `mirrors`, `teaming`,
-                                              `spin_us`
+    switch_set   {"config": {...}}         change `ageing_s`, `shared_learning` (VLANs that learn elsewhere forget), `mirrors`,
+                                              `teaming`, `spin_us`
     port_add     {"config": {...}} + fds   the fds are the driver's: packet [socket], tun [queue fd, ...],
                                               vhost_user [listening socket] or []
     port_set     {"config": {...}}         everything but driver and index may change while frames flow

@@ -4,3 +4,4 @@ from dataplane.runner cimport Runner
 
 cdef relate(Runner runner, list configs, list mirrors)
 cdef share_learning(Runner runner, dict shared)
+cdef learn_elsewhere(Runner runner, list ports, dict old, dict new)

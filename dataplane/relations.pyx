@@ -11,6 +11,8 @@ from dataplane.runner cimport Runner
 from dataplane.state cimport PORTS_MAX
 from dataplane.tables.mirror_sessions cimport MIRRORS_MAX, MirrorSession
 
+from dataplane.configuration import changed_fids, fids_of
+
 MIRROR_KEYS = {"name", "from", "to", "direction", "vlans", "tagged"}
 DIRECTIONS = ("both", "ingress", "egress")
 
@@ -107,3 +109,13 @@ cdef share_learning(Runner runner, dict shared):
         for member in (vid, primary):
             wanted.private_vids[<int>member >> 6] |= <uint64_t>1 << <int>(member & 63)
     runner.call(command_fids, &wanted)
+
+
+cdef learn_elsewhere(Runner runner, list ports, dict old, dict new):
+    """Change the shared learning of a running switch.  Addresses are where they were learned; of a VLAN that learns elsewhere
+    now, nowhere.  Ports in other VLANs notice nothing, nor does who talks to a registered address."""
+    share_learning(runner, new)
+    changed = changed_fids(old, new)
+    for port in ports:
+        if fids_of(port.config["vlan"], old) & changed:
+            port.change(runner, port.config, forgets=True, starts_anew=True)

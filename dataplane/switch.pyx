@@ -16,7 +16,7 @@ from dataplane.events cimport events_take
 from dataplane.fdb cimport fdb_fix, fdb_flush, fdb_list
 from dataplane.flooding cimport Flooding
 from dataplane.ports.port cimport Port
-from dataplane.relations cimport relate, share_learning
+from dataplane.relations cimport learn_elsewhere, relate, share_learning
 from dataplane.runner cimport Runner, WorkerGate
 from dataplane.shared_tables cimport SharedTables
 from dataplane.state cimport SwitchState
@@ -24,7 +24,9 @@ from dataplane.sys.compiler cimport is_debug_build
 from dataplane.teaming cimport Teaming
 
 from dataplane.attached import driver_open, free_index
-from dataplane.configuration import Claims, config_changed, config_merged, differ, fixed_addresses, refuse_taken, vlans_of
+from dataplane.configuration import (
+    Claims, config_changed, config_merged, differ, fixed_addresses, keeps_vlans, refuse_taken, vlans_of,
+)
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
 from dataplane.team import is_in_team
@@ -112,7 +114,7 @@ cdef class Switch:
         cdef AttachedPort port = self._attached(config["name"])
         old, new = port.config, config_changed(port.config, config)
         refuse_taken(new, self.claims, self.config["fdb_capacity"], self.config["shared_learning"])
-        forgets = differ(old, new, "learning", "mac", "vlan") or (
+        forgets = differ(old, new, "learning", "mac") or not keeps_vlans(old["vlan"], new["vlan"]) or (
             old["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
         readdresses = differ(old, new, "allowed_macs", "effective_mac", "mac_changes")
         if new["carrier"] and not old["carrier"]:
@@ -125,7 +127,7 @@ cdef class Switch:
         self.claims.add(new)
         if differ(old, new, "guest", "split_horizon"):
             self._relate()
-        if forgets or readdresses or old["guest"] != new["guest"]:
+        if forgets or readdresses or differ(old, new, "vlan", "guest"):
             self._fix_claimed([old, new])
             self._tell_held(self.is_held)
         self._settle()
@@ -248,12 +250,11 @@ cdef class Switch:
         self.config = new
         self.runner.call(command_ageing, &ageing_s)
         if old["shared_learning"] != new["shared_learning"]:
-            share_learning(self.runner, new["shared_learning"])
-            # Addresses are where they were learned; with another way to learn, they are nowhere.
-            fdb_flush(self.runner, -1, -1, False)
+            self._tell_held(True)
+            learn_elsewhere(self.runner, self._by_index(), old["shared_learning"], new["shared_learning"])
             for port in self._by_index():
-                self._forget_pinned(port)
                 self._fix(port)
+            self._tell_held(self.is_held)
         self._relate()
         self._settle()
 

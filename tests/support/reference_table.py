@@ -43,7 +43,8 @@ class ReferenceTable:
         old, new = port.config, port.config | config
         self._refuse(Port(new))
         port.configure(new)
-        if any(old[key] != new[key] for key in ("learning", "mac", "vlan")) or self._has_left(port, old):
+        is_other = any(old[key] != new[key] for key in ("learning", "mac")) or not keeps(old["vlan"], new["vlan"])
+        if is_other or self._has_left(port, old):
             self._forget(port)
             port.pinned = None               # another guest may be behind it: what it has said no longer holds
             port.drawn = DrawnAddresses()
@@ -77,10 +78,14 @@ class ReferenceTable:
         except OSError:
             self.config = old
             raise
-        if self.config["shared_learning"] != old["shared_learning"]:
-            self.fdb.clear()                 # addresses are where they were learned; with another way to learn, nowhere
-            for port in self.ports.values():
+        was, now = old["shared_learning"], self.config["shared_learning"]
+        # Addresses are where they were learned; of a port in a VLAN that learns elsewhere now, nowhere.
+        moved = {was.get(vid, int(vid)) for vid in {*was, *now} if was.get(vid) != now.get(vid)}
+        for port in self.ports.values():
+            if {was.get(str(vid), vid) for vid in port.vids} & moved:
                 port.pinned = None
+                port.lose_waiting()
+                self._forget(port)
         self._fix()
         self.settle()
 
@@ -146,3 +151,14 @@ class ReferenceTable:
                 if heirs:
                     entry.port, entry.kind = heirs[0], "pinned"
         self.fdb = {key: entry for key, entry in self.fdb.items() if entry.port is not port}
+
+
+def keeps(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether a port carries in the same way all that it carried, so that its guest need not say its address anew."""
+    def carried(vlan: dict[str, Any]) -> set[tuple[str, int]]:
+        tagged = {("tagged", vid) for low, high in vlan["tagged"] for vid in range(low, high + 1)}
+        untagged = {("untagged", vid) for vid in vlan["untagged"]}
+        return tagged | untagged | ({("tags may come", 1)} if vlan["admit_tagged"] else set())
+
+    same = all(old.get(key) == new.get(key) for key in ("pvid", "transparent", "as_primary"))
+    return same and carried(old) <= carried(new)

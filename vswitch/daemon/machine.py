@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from vswitch.daemon import views
 from vswitch.daemon.carriers import Carriers
 from vswitch.daemon.host import BatchHost, Host
 from vswitch.daemon.supervisor import Supervisor
@@ -27,7 +28,17 @@ class HostMachine:
 
     def observe(self, topology: str, namespace: str) -> Observed:
         return Observed(self.interfaces(namespace), self._supervisor.running(topology), namespace,
-                        self._host.has_user, self._host.has_group)
+                        self._host.has_user, self._host.has_group, self._heard(topology))
+
+    def _heard(self, topology: str) -> Callable[[str], str]:
+        """Asked for when a plan wants to know it, which is seldom."""
+        known: dict[str, str] = {}
+
+        def heard(port: str) -> str:
+            if not known:
+                known.update(views.addresses(self._supervisor.planes(topology)))
+            return known.get(port, "")
+        return heard
 
     def perform_some(self, steps: Sequence[Step]) -> int:
         """The first of `steps`, and ports or TAPs that go with it: the kernel lets each one alone wait for all its readers."""

@@ -77,7 +77,7 @@ def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> li
         for interface in found:
             owner = owner_of(interface.alias)
             if left := left_by(interface.alias):
-                why = f"unplugged from {left} by force, and its guest still holds it; `vswitch up` with that guest plugs it in again"
+                why = f"unplugged from {left} by force, and its guest still holds it; `vswitch up` plugs it in again"
             elif owner is None and interface.kind == "tun":
                 why = "a TAP that vswitch did not make; no switch serves it"
             elif owner is not None and owner.run_dir and not is_recorded(owner):

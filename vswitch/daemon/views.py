@@ -31,6 +31,11 @@ def ports(planes: list[Plane]) -> list[Row]:
     return [_port(plane, config, listed[plane]) for plane in planes for config in _configs(plane)]
 
 
+def addresses(planes: list[Plane]) -> dict[str, str]:
+    """Port -> the address that it has, registered or heard first; without those that have none."""
+    return {name: port.mac for listed in _listed(planes).values() for name, port in listed.ports.items() if port.mac}
+
+
 def _listed(planes: list[Plane]) -> dict[Plane, said.Ports]:
     """What each data plane says of its ports, or why it says nothing."""
     since_s = time.monotonic()

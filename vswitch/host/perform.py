@@ -84,10 +84,11 @@ def _tap_create(step: TapCreate) -> None:
 
 
 def _make_tap(step: TapCreate) -> None:
-    left = next((link for link in netlink.links() if link.name == step.name and left_by(link.alias) == step.topology), None)
-    if left is not None:
-        is_same_kind = bool(left.tun.get("multi_queue")) == (step.queues > 1) and (left.tun.get("group") is not None) == bool(step.group)
-        if is_same_kind and holders.take_back(step.name, step.owner, step.group):
+    left = netlink.link(step.name) if netlink.exists(step.name) else None
+    if left is not None and left_by(left.alias) == step.topology:
+        has_queues, has_group = bool(left.tun.get("multi_queue")), left.tun.get("group") is not None
+        is_alike = has_queues == (step.queues > 1) and has_group == bool(step.group)
+        if is_alike and holders.take_back(step.name, step.owner, step.group):
             netlink.set_link(step.name, ifalias=step.alias, mtu=step.mtu)
             return
         netlink.set_link(step.name, ifname=f"left-{left.index}")     # it ends with its guest; the name is free

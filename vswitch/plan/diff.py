@@ -16,6 +16,7 @@ from typing import Any
 
 from vswitch.plan import interfaces
 from vswitch.plan.absent import absences
+from vswitch.plan.interruptions import with_interruptions
 from vswitch.plan.located import located
 from vswitch.plan.promise import FIXED
 from vswitch.plan.refusals import refuse_foreign, refuse_open_taps
@@ -57,7 +58,7 @@ def plan(topology: Topology, observed: Observed, wish: Wish | None = None) -> li
         if running_port is not None and (why := _why_lost(topology.name, port, observed, gone)):
             steps.append(_reopening(topology.name, port, running_port, wish, why))
         steps += _port(topology.name, port, running_port, indices[name], wish)
-    return [*steps, *moves(topology, observed, wish)]
+    return with_interruptions([*steps, *moves(topology, observed, wish)], observed)
 
 
 def plan_down(name: str, observed: Observed, wish: Wish | None = None) -> list[Step]:
@@ -70,8 +71,8 @@ def plan_down(name: str, observed: Observed, wish: Wish | None = None) -> list[S
                   for port, config in switch.ports.items()]
     gone = list(interfaces.removals(name, {}, observed, wish, why))
     refuse_open_taps(gone, observed, wish)
-    return [*steps, *gone, *(SwitchStop(name, why, "switch", switch.name, switch.config)
-                             for switch in observed.switches.values())]
+    stops = (SwitchStop(name, why, "switch", switch.name, switch.config) for switch in observed.switches.values())
+    return with_interruptions([*steps, *gone, *stops], observed)
 
 
 def _removed_ports(topology: Topology, wanted: dict[str, WantedPort], observed: Observed, wish: Wish,

@@ -1,4 +1,4 @@
-"""What differs between two configurations, in the keys and values of a topology file: `vlan: none -> 20, block: false -> true`."""
+"""What differs between two configurations, in the words of a topology file: `vlan: none -> 20, block: false -> true`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _differences(where: str, before: Mapping[str, Any], after: Mapping[str, Any]
         name = f"{where}{FILE_KEYS.get(key, key)}"
         match key:
             case "vlan":
-                yield f"{_vlan_key(was, value)}: {vlan_words(was) if was else 'none'} -> {vlan_words(value)}"
+                yield f"{_vlan_key(was, value)}: {vlan_words(dict(was)) if was else 'none'} -> {vlan_words(value)}"
             case "storm_control":
                 yield from _differences(f"{name}.", _storm(was), _storm(value))
             case "mirrors":
@@ -38,12 +38,12 @@ def _differences(where: str, before: Mapping[str, Any], after: Mapping[str, Any]
 
 def _vlan_key(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> str:
     """The key of the file that decides the VLANs of this port, before or now."""
-    return "private_vlan" if any(vlan and vlan_words(vlan).startswith("private") for vlan in (was, now)) else "vlan"
+    return "private_vlan" if any(vlan and vlan_words(dict(vlan)).startswith("private") for vlan in (was, now)) else "vlan"
 
 
 def _storm(limits: Mapping[str, Any] | None) -> dict[str, Any]:
     """`storm_control` written out; none at all is no limit on any kind."""
-    written: dict[str, Any] = {kind: "off" for kind in STORM_KINDS}
+    written: dict[str, Any] = dict.fromkeys(STORM_KINDS, "off")
     for kind, rate in (limits or {}).items():
         written[kind] = rate if kind == "action" else "off" if rate is None else f"{rate}pps"
     return written if limits else written | {"action": "drop"}

@@ -13,7 +13,7 @@ were observed and puts one on those of others, `written_by` is the way back.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,4 +143,4 @@ class Observed:
     namespace: str = ""
     has_user: Callable[[str], bool] = lambda name: True      # of this host, by its name or number
     has_group: Callable[[str], bool] = lambda name: True
-    heard: Mapping[str, str] = field(default_factory=dict)     # port -> the address that its guest uses, as far as known
+    heard: Callable[[str], str] = lambda port: ""            # the address that a port's guest uses, "" when not known

@@ -8,7 +8,6 @@ thing with the other name (opposites.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,23 +35,3 @@ def as_json(step: Step) -> dict[str, Any]:
     """The step for programs; `step` is its kind in lower case (`tap_create`)."""
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(step).__name__).lower()
     return {"step": kind, "object": step.object, "text": step.words, "why": step.why, "interrupts": step.interrupts}
-
-
-def changes(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What differs, as `mtu 1500 -> 9000, vlan.pvid 10 -> 20, block off -> on`."""
-    return ", ".join(_differences("", before, after))
-
-
-def _differences(where: str, before: dict[str, Any], after: dict[str, Any]) -> Iterable[str]:
-    for key, value in after.items():
-        was = before.get(key)
-        if isinstance(was, dict) and isinstance(value, dict):
-            yield from _differences(f"{where}{key}.", was, value)
-        elif was != value:
-            yield f"{where}{key} {_shown(was)} -> {_shown(value)}"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return "none" if value in (None, "", (), []) else str(value)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from vswitch.plan.steps import Step, changes
+from vswitch.plan.key_words import changes
+from vswitch.plan.steps import Step
 
 
 @dataclass(frozen=True)
