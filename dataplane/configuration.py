@@ -52,6 +52,15 @@ def keeps_vlans(old: Config, new: Config) -> bool:
     return set(old["untagged"]) <= set(new["untagged"]) and tagged_of(old) <= tagged_of(new)
 
 
+def changed_vlans(old: Config, new: Config) -> set[int]:
+    """The VIDs that a port carried and no longer carries, or in another way: what is known of them behind it does not hold."""
+    if keeps_vlans(old, new):
+        return set()
+    if old["transparent"] or new["transparent"] or old.get("as_primary") != new.get("as_primary"):
+        return vlans_of(old)
+    return (set(old["untagged"]) - set(new["untagged"])) | (tagged_of(old) - tagged_of(new))
+
+
 def tagged_of(vlan: Config) -> set[int]:
     return {vid for low, high in vlan["tagged"] for vid in range(low, high + 1)}
 

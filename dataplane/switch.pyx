@@ -25,7 +25,7 @@ from dataplane.teaming cimport Teaming
 
 from dataplane.attached import driver_open, free_index
 from dataplane.configuration import (
-    Claims, config_changed, config_merged, differ, fixed_addresses, keeps_vlans, refuse_taken, vlans_of,
+    Claims, changed_vlans, config_changed, config_merged, differ, fixed_addresses, keeps_vlans, refuse_taken, vlans_of,
 )
 from dataplane.messages import PORT_DEFAULTS, SWITCH_DEFAULTS
 from dataplane.relations import check_mirrors
@@ -114,7 +114,8 @@ cdef class Switch:
         cdef AttachedPort port = self._attached(config["name"])
         old, new = port.config, config_changed(port.config, config)
         refuse_taken(new, self.claims, self.config["fdb_capacity"], self.config["shared_learning"])
-        forgets = differ(old, new, "learning", "mac") or not keeps_vlans(old["vlan"], new["vlan"]) or (
+        keeps = new["role"] == "uplink" or keeps_vlans(old["vlan"], new["vlan"])
+        forgets = not keeps or differ(old, new, "learning", "mac") or (
             old["carrier"] and not new["carrier"] and not is_in_team(self.config["teaming"], new["name"]))
         readdresses = differ(old, new, "allowed_macs", "effective_mac", "mac_changes")
         if new["carrier"] and not old["carrier"]:
@@ -124,6 +125,8 @@ cdef class Switch:
         port.change(self.runner, new, forgets=forgets, starts_anew=forgets, readdresses=readdresses)
         if differ(old, new, "vlan", "learning", "role", "promiscuous_mode"):
             self.flooding.regroup(new, vlans_of(old["vlan"]), vlans_of(new["vlan"]))
+        for vid in [] if forgets else changed_vlans(old["vlan"], new["vlan"]):
+            fdb_flush(self.runner, port.state.index, vid, False)
         self.claims.add(new)
         if differ(old, new, "guest", "split_horizon"):
             self._relate()

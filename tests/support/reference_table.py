@@ -43,14 +43,18 @@ class ReferenceTable:
         old, new = port.config, port.config | config
         self._refuse(Port(new))
         port.configure(new)
-        is_other = any(old[key] != new[key] for key in ("learning", "mac")) or not keeps(old["vlan"], new["vlan"])
+        is_other = any(old[key] != new[key] for key in ("learning", "mac"))
+        is_other = is_other or (port.role != "uplink" and not keeps(old["vlan"], new["vlan"]))
         if is_other or self._has_left(port, old):
             self._forget(port)
             port.pinned = None               # another guest may be behind it: what it has said no longer holds
             port.drawn = DrawnAddresses()
             port.lose_waiting()              # what waits was meant for the guest and the VLANs of before
-        elif port.admin or not new["carrier"]:
-            port.lose_waiting()
+        else:
+            gone = {self.fid(vid) for vid in carried_no_more(old["vlan"], new["vlan"])}
+            self.fdb = {key: entry for key, entry in self.fdb.items() if entry.port is not port or key[1] not in gone}
+            if port.admin or not new["carrier"]:
+                port.lose_waiting()
         self._fix()
         self.settle()
 
@@ -162,3 +166,14 @@ def keeps(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
     same = all(old.get(key) == new.get(key) for key in ("pvid", "transparent", "as_primary"))
     return same and carried(old) <= carried(new)
+
+
+def carried_no_more(old: dict[str, Any], new: dict[str, Any]) -> set[int]:
+    """The VLANs that a network behind an uplink is no longer heard in as it was."""
+    ways = [{("tagged", vid) for low, high in vlan["tagged"] for vid in range(low, high + 1)}
+            | {("untagged", vid) for vid in vlan["untagged"]} for vlan in (old, new)]
+    if keeps(old, new):
+        return set()
+    if old["transparent"] or new["transparent"] or old.get("as_primary") != new.get("as_primary"):
+        return {0} if old["transparent"] else {*old.get("as_primary", ()), *(vid for _, vid in ways[0])}
+    return {vid for _, vid in ways[0] - ways[1]}

@@ -85,7 +85,7 @@ def _tap_create(step: TapCreate) -> None:
 
 def _make_tap(step: TapCreate) -> None:
     left = netlink.link(step.name) if netlink.exists(step.name) else None
-    if left is not None and left_by(left.alias) == step.topology:
+    if left is not None and left_by(left.alias) == left_by(left_mark(step.alias)):
         has_queues, has_group = bool(left.tun.get("multi_queue")), left.tun.get("group") is not None
         is_alike = has_queues == (step.queues > 1) and has_group == bool(step.group)
         if is_alike and holders.take_back(step.name, step.owner, step.group):

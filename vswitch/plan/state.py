@@ -20,6 +20,9 @@ from typing import Any
 from vswitch.run_dir import USUAL
 
 
+LEFT = "vswitch-left"
+
+
 @dataclass(frozen=True)
 class Owner:
     """What an ownership mark says."""
@@ -50,6 +53,8 @@ def mark(topology: str, port: str) -> str:
 
 def seen_from(run_dir: str, alias: str) -> str:
     """The mark as the vswitchd of `run_dir` ("" for the usual one) is to see it: plain when it is its own."""
+    if alias.startswith(LEFT):         # the TAP that one left to its guest says of whom it was in the same way
+        return left_mark(seen_from(run_dir, f"vswitch{alias.removeprefix(LEFT)}"))
     owner = owner_of(alias)
     if owner is None:
         return alias
@@ -82,13 +87,13 @@ def kept_for(alias: str) -> str:
 
 def left_mark(alias: str) -> str:
     """What becomes of the mark `alias` when its TAP is left to the guest that holds it: no mark any more, and not forgotten."""
-    return f"vswitch-left{alias.removeprefix('vswitch')}"
+    return f"{LEFT}{alias.removeprefix('vswitch')}"
 
 
 def left_by(alias: str) -> str:
     """The topology that left a TAP to its guest (`--force`), and may plug it in again; "" when none did."""
     parts = alias.split(":", 2)
-    return parts[1] if len(parts) == 3 and parts[0] == "vswitch-left" else ""
+    return parts[1] if len(parts) == 3 and parts[0] == LEFT else ""
 
 
 @dataclass(frozen=True)
