@@ -19,7 +19,7 @@ FILE_LINES = {"dataplane/stages": 150, "dataplane/policies": 150, "dataplane/por
 # What is longer, how long it may be, and why it is not split.
 LONGER = {
     "dataplane/policies/chain.pxd": (165, "the order of all policies is read at one place; a third of it names them"),
-    "dataplane/switch.pyx": (312, "in what order a change reaches the worker, of each kind of change, is one reason"),
+    "dataplane/switch.pyx": (314, "in what order a change reaches the worker, of each kind of change, is one reason"),
     "dataplane/worker.pyx": (390, "the loop is translated as one, so that what each burst runs is laid out together"),
 }
 # `def name(`, `cdef [inline] type name(`, `async def name(`; a class or a struct has no parenthesis before its colon or is none.

@@ -112,4 +112,4 @@ def test_a_step_that_fails_afterwards_leaves_the_guest_plugged_in(two):
         two.up(broken, force=True)
     eventually(lambda: ports_up(two))
     assert_frames_flow(two)
-    assert json.loads(two.ip("-j", "link", "show", BOB))[0]["ifalias"] == f"vswitch:{NAME}:bob.eth0"
+    assert json.loads(two.ip("-j", "link", "show", BOB))[0]["ifalias"].startswith(f"vswitch:{NAME}")

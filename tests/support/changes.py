@@ -124,6 +124,7 @@ CHANGES: tuple[Change, ...] = (
     Change("SecurityKeys.allowed_macs", guest(allowed_macs=[E])),
     Change("SecurityKeys.allowed_macs", guest(allowed_macs=[E]), guest(mac=E, allowed_macs=[A, E])),
     Change("SecurityKeys.ip_binding", guest(ip_binding="reject")),
+    Change("SecurityKeys.allowed_addresses", guest(allowed_addresses=["10.0.0.77"]), guest(ip_binding="reject")),
     Change("TapKeys.name", guest(tap={"name": "other"})),
     Change("TapKeys.owner", guest(tap={"owner": "games"})),
     Change("TapKeys.group", guest(tap={"group": "games", "owner": None})),

@@ -19,7 +19,6 @@ from typing import Any
 
 from vswitch.run_dir import USUAL
 
-
 LEFT = "vswitch-left"
 
 
