@@ -169,8 +169,9 @@ def test_whatever_goes_wrong_in_an_undo_the_rest_is_undone():
                 raise KeyError("a mistake of ours")
             super().perform(step)
 
-    with pytest.raises(PartlyAppliedError, match=r"tap b .*not taken back") as raised:
-        reconcile.apply([*steps, Shield("t", "", name="a")], Machine(host))
+    machine = Machine(host)
+    with pytest.raises(PartlyAppliedError, match=r"tap b .*not taken back") as raised, machine.change("t"):
+        reconcile.apply([*steps, Shield("t", "", name="a")], machine)
     assert "the last step fails" in str(raised.value)
     assert set(host.interfaces) == {"b"}             # a and c are gone
     assert isinstance(undo(steps[0]), TapDelete)
