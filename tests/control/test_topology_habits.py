@@ -28,7 +28,6 @@ LAN = HEAD + "switches: {lan: {}}\n"
     (LAN + 'guests: {"Windows 11": {switch: lan}}\n', '"Windows', "write for example `Windows-11`"),
     (LAN + "guests: {r: {nics: {ge-0/0/0: {switch: lan}}}}\n", "ge-0", "write for example `ge-0-0-0`"),
     (LAN + "guests:\n  a: {switch: lan\n  b: {switch: lan}\n", "{switch: lan\n  b", "this is not YAML"),
-    (LAN + "guests: {a: {switch: lan, vlan: {trunk: [10, 20, 30]}}}\n", "a: {switch", "the nic of `a` is in 3 broadcast domains"),
     (LAN + "guests: {a: {switch: lan, tap: {nmae: x}}}\n", "nmae", "did you mean `name`?"),
     (LAN + "guests: {a: {switch: lan, tap: {xyzzy: x}}}\n", "xyzzy",
      "expected one of `adopt`, `group`, `name`, `owner`, `queues`"),
@@ -94,6 +93,15 @@ def test_a_mirror_leads_to_a_guest_with_one_nic():
     assert mirror.destination == "ids.eth0"
     assert "name one: two.x, two.y" in mistake_at(LAN + guests + "mirrors: {m: {from: a, to: two}}\n", "two}}")
     assert "did you mean `ids`?" in mistake_at(LAN + guests + "mirrors: {m: {from: a, to: isd}}\n", "isd")
+
+
+def test_a_trunk_to_one_nic_says_what_it_means():
+    trunk = loads(LAN + "guests: {a: {switch: lan, vlan: {trunk: [10, 20, 30]}}}\n", "t.yaml")
+    assert any("the nic of `a` is in 3 VLANs" in line and "role: router" in line for line in advice(trunk))
+    router = loads(LAN + "guests: {a: {switch: lan, role: router, vlan: {trunk: [10, 20, 30]}}}\n", "t.yaml")
+    assert advice(router) == []
+    two = LAN + "guests: {a: {nics: {x: {switch: lan, vlan: 10}, y: {switch: lan, vlan: 20}}}}\n"
+    assert "has nics in 2 broadcast domains" in mistake_at(two, "a: {nics")      # two nics are still asked for their role
 
 
 def test_what_may_surprise_is_said_and_is_no_mistake():

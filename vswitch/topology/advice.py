@@ -10,7 +10,7 @@ from vswitch.topology.vlan import members_of
 
 def advice(topology: Topology) -> list[str]:
     """Sentences, each with the place in the file that it is about."""
-    return [*_mixed_mtus(topology), *_uplinks_apart(topology)]
+    return [*_mixed_mtus(topology), *_uplinks_apart(topology), *_trunks(topology)]
 
 
 def _mixed_mtus(topology: Topology) -> Iterator[str]:
@@ -42,3 +42,15 @@ def _uplinks_apart(topology: Topology) -> Iterator[str]:
             yield (f"{switch.place}: the uplinks {', '.join(f'`{uplink}`' for uplink in switch.uplinks)} of `{name}` lead to "
                    f"{len(networks)} physical networks, and nothing passes from one uplink to another; to join them, put a guest "
                    "with `role: bridge` or `role: router` between two switches")
+
+
+def _trunks(topology: Topology) -> Iterator[str]:
+    """One nic in several VLANs joins them if its guest forwards: no other guest can tell."""
+    for name, guest in topology.guests.items():
+        if len(guest.ports) != 1 or guest.role != "endpoint":
+            continue
+        port = topology.ports[guest.ports[0]]
+        n_vlans = len(members_of(port.vlan)) if port.vlan.admit_tagged else 1
+        if n_vlans > 1:
+            yield (f"{guest.place}: the nic of `{name}` is in {n_vlans} VLANs, which `{name}` could join; if it is meant to, "
+                   "say so: `role: router`, `firewall`, `bridge` or `multihomed`")

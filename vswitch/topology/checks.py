@@ -146,12 +146,11 @@ def _check_switch(ports: list[Draft], mistakes: Mistakes) -> None:
 
 
 def _check_domains(name: str, nics: list[Draft], mistakes: Mistakes) -> None:
-    """A guest that touches two broadcast domains must say that it means to."""
+    """A guest whose nics touch two broadcast domains must say that it means to; of a trunk to one nic `advice` notes it."""
     distinct = sorted({(draft.switch, vid) for draft in nics for vid in domains(draft)})
-    if len(distinct) < 2 or nics[0].guest_role != "endpoint":
+    if len(distinct) < 2 or len(nics) < 2 or nics[0].guest_role != "endpoint":
         return
     shown = " and ".join(f"VLAN {vid} of `{switch}`" if vid else f"`{switch}`" for switch, vid in distinct[:3])
     shown += " and ..." if len(distinct) > 3 else ""
-    what = f"the nic of `{name}` is in" if len(nics) == 1 else f"`{name}` has nics in"
-    mistakes.add(("guests", name), f"{what} {len(distinct)} broadcast domains ({shown})",
+    mistakes.add(("guests", name), f"`{name}` has nics in {len(distinct)} broadcast domains ({shown})",
                  "write `role: multihomed`, `firewall`, `router` or `bridge` if it is meant to join them", at_key=True)
