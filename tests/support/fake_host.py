@@ -43,7 +43,8 @@ class FakeHost:
     def carrier(self, interface: str, namespace: str = "") -> bool:
         return self.interfaces[interface].carrier
 
-    def watch_links(self, namespace: str, told: Callable[[str, bool], None]) -> contextlib.ExitStack:
+    def watch_links(self, namespace: str, told: Callable[[str, bool], None],
+                    bared: Callable[[int], None] = lambda index: None) -> contextlib.ExitStack:
         self.told = told
         return contextlib.ExitStack()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import rich_click as click
 
@@ -28,7 +29,7 @@ def command(output: str) -> None:
         click.echo("nothing is up")
     else:
         print_table("", ["topology", "state", "lab", "switches", "guests", "ports up", "file"], [
-            [row["name"], row["state"], row["lab"], _few(row["switches"], "switches"), _guests(row["guests"]),
+            [row["name"], _state(row), row["lab"], _few(row["switches"], "switches"), _guests(row["guests"]),
              f"{row['ports_up']}/{row['ports']}", row["file"]]
             for row in topologies], folding=("switches", "guests", "file"))
     for row in topologies:
@@ -38,6 +39,12 @@ def command(output: str) -> None:
         click.echo()
         print_table("", ["foreign", "namespace", "kind", "why it is shown"], [
             [row["interface"], row["namespace"] or None, row["kind"], row["why"]] for row in foreign])
+
+
+def _state(row: dict[str, Any]) -> str:
+    """`up, 14 s to confirm` while a change waits for that."""
+    left_s = row.get("confirm_in_s")
+    return str(row["state"]) if left_s is None else f"{row['state']}, {left_s:.0f} s to confirm"
 
 
 def _guests(states: dict[str, str]) -> str:

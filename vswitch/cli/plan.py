@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import rich_click as click
@@ -29,7 +30,7 @@ def command(topology: str | None, lab: LabMode | None, force: bool, take_over: b
     namespace = Lab(declared, lab, run_dir()).namespace if lab else ""
     daemon = client()
     daemon.ensure_daemon()
-    steps = daemon.plan(text, str(Path(path).absolute()), namespace, lab, force, asker(),
+    steps = daemon.plan(text, os.path.realpath(path), namespace, lab, force, asker(),
                         take_over)
     if output == "json":
         print_json(steps)

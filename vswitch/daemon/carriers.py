@@ -8,7 +8,10 @@ Threads: whoever applies adds ports; a thread of each watch brings events.
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import socket
+import struct
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -21,6 +24,7 @@ from vswitch.errors import DataplaneError, HostError
 from vswitch.plan.switch_steps import PortAdd, PortReopen
 
 log = logging.getLogger("vswitchd")
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Carriers:
@@ -88,7 +92,8 @@ class Carriers:
 
     def _watch(self, topology: str, namespace: str) -> None:
         if namespace not in self._watches:
-            self._watches[namespace] = self._host.watch_links(namespace, partial(self._told, namespace))
+            self._watches[namespace] = self._host.watch_links(
+                namespace, partial(self._told, namespace), partial(self._look_at_shields, namespace))
         self._namespaces[topology] = namespace
 
     def _told(self, namespace: str, interface: str, has_carrier: bool) -> None:
@@ -97,6 +102,15 @@ class Carriers:
                 if where == namespace:
                     self._tell(topology, interface, has_carrier)
                     self._look_for_lost(topology, interface, has_carrier)
+
+    def _look_at_shields(self, namespace: str, index: int) -> None:
+        """Something has been taken off an interface.  If a port of ours is bound to it, its shield may be gone."""
+        with self._lock:
+            topologies = [topology for topology, where in self._namespaces.items() if where == namespace]
+        for topology in topologies:
+            ports = [port for plane in self._supervisor.planes(topology) for port in list(plane.ports.values())]
+            if any(bound_to(fd) == index for port in ports if port.config["driver"] == "packet" for fd in port.fds):
+                self._on_return(topology)
 
     def _tell(self, topology: str, interface: str, has_carrier: bool) -> None:
         for plane in self._supervisor.planes(topology):
@@ -115,3 +129,13 @@ class Carriers:
         ports = [port for plane in planes for port in (*plane.uplinks(), *(plane.behind(interface) if has_carrier else ()))]
         if any(is_unbound(fd) for port in ports for fd in port.fds):
             self._on_return(topology)
+
+
+def bound_to(fd: int) -> int:
+    """The index of the interface that a packet socket is bound to; 0 of what is none."""
+    address = ctypes.create_string_buffer(20)        # struct sockaddr_ll: family, protocol, index, ...
+    size = ctypes.c_int(len(address))
+    if LIBC.getsockname(fd, address, ctypes.byref(size)):
+        return 0
+    family, _, index = struct.unpack_from("=HHi", address.raw)
+    return int(index) if family == socket.AF_PACKET else 0

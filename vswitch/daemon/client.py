@@ -25,6 +25,7 @@ from vswitch.daemon.patience import OnProgress, wait_for
 from vswitch.daemon.places import Places
 from vswitch.errors import DaemonError, NotRunningError, TopologyError, VswitchError
 
+CONFIRM_S = 60.0                   # to confirm `up --take-over` in, when no time is given (control.py)
 READ_S = 15.0
 START_S = 30.0
 AGAIN_S = 0.05

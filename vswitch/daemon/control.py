@@ -19,6 +19,7 @@ from vswitch.daemon.places import Places
 from vswitch.daemon.records import (
     Record,
     Unreadable,
+    file_of,
     forget_record,
     load_record,
     load_records,
@@ -223,12 +224,10 @@ class Control:
                 return
             try:
                 steps = self._roll_back(record)
-                self._journal.of(name).audit("rolled_back",
-                                             f"the last change was not confirmed in time and is undone: {told(steps)}")
+                self._journal.of(name).audit("rolled_back", f"the last change was not confirmed in time: {told(steps)}")
             except Exception as error:               # it is tried again
                 _log_failure(f"{name}: the last change cannot be undone", error)
-                self._journal.of(name).note("failed", f"the last change was not confirmed in time and cannot be undone: {error}",
-                                            level=logging.ERROR)
+                self._journal.of(name).note("failed", f"the last change was not confirmed and cannot be undone: {error}")
                 self._deadlines.set(name, now_s() + RETRY_S)
 
     def _roll_back(self, record: Record) -> list[Step]:
@@ -283,6 +282,7 @@ class Control:
             was, change = (f"as a lab of {before.lab}", f"--lab={before.lab}") if before.lab else ("on the host itself", "")
             raise RefusedError(f"{topology.name} is up {was}; to change it there: vswitch up {file} {change}".rstrip()
                                + f"; or take it down first: vswitch down {topology.name}")
+        file = file if before is None or wish.force else file_of(before, text, file)
         attached = {port: tap for port, tap in (before.attached if before else {}).items() if port in topology.ports}
         return Record(topology.name, text, file, wish.namespace, wish.lab, wish.force, wish.take_over, wish.owner,
                       attached)

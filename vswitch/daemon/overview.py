@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from vswitch.daemon.deadlines import now_s
 from vswitch.daemon.places import Places
 from vswitch.daemon.plane import Plane
 from vswitch.daemon.records import Record, Unreadable
@@ -47,6 +48,7 @@ def _topology(name: str, record: Record | None, broken: Unreadable | None, plane
         "file": record.file if record else None,
         "namespace": record.namespace if record else broken.namespace if broken else "",
         "unconfirmed": record is not None and record.confirm_by_s is not None,
+        "confirm_in_s": round(max(0.0, record.confirm_by_s - now_s()), 1) if record and record.confirm_by_s is not None else None,
         "switches": [plane.config["name"] for plane in planes],
         "guests": {guest: "up" if "up" in states else states[0] for guest, states in guests.items()},
         "ports": len(rows),
@@ -85,8 +87,12 @@ def foreign(interfaces: dict[str, list[Interface]], records: list[Record]) -> li
                        f"remove it with `VSWITCH_RUN={owner.run_dir} vswitch down {owner.name}`")
             elif owner is not None and not owner.run_dir and owner.topology not in up:
                 why = f"left over from {owner.topology}; remove it with `vswitch down {owner.topology}`"
+            elif owner is not None and not owner.run_dir and interface.kind == "tun" and interface.master:
+                why = (f"{interface.master} has taken this TAP of {owner.port}; it neither reaches the guest nor hears it: "
+                       f"ip link set {interface.name} nomaster, and tell what put it there to leave it alone")
             else:
                 continue
             kind = interface.kind or "adapter"
-            rows.append({"interface": interface.name, "namespace": namespace, "kind": kind, "why": why})
+            rows.append({"interface": interface.name, "namespace": namespace, "kind": kind, "why": why,
+                         "topology": owner.topology if owner else left or None})
     return rows

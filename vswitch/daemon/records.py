@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from vswitch.daemon.places import Places
-from vswitch.errors import HostError
+from vswitch.errors import HostError, RefusedError
 from vswitch.plan.wanted import Wish, is_namespace
 from vswitch.topology.model import LabMode
 
@@ -116,6 +116,21 @@ def forget_partial_records(places: Places) -> None:
     """Of a vswitchd that ended while it wrote, or that found no room."""
     for path in places.state.glob("*.partial"):
         path.unlink(missing_ok=True)
+
+
+def file_of(before: Record, text: str, file: str) -> str:
+    """The file that the topology is of from now on.  Another one is another topology that happens to have the same name; the
+    same text that has been moved is not, and a copy of it changes nothing."""
+    if os.path.normpath(before.file) == os.path.normpath(file):
+        return file
+    is_there = os.path.exists(before.file)
+    if before.text == text:
+        return before.file if is_there else file
+    was = before.file if is_there else f"{before.file}, which is not there any more"
+    raise RefusedError(
+        f"{before.topology} is up from another file, {was}; bringing it up from {file} would change what that one made. Give one "
+        f"of them another `name:`, or take the other down first (vswitch down {before.topology}); if {file} is meant to take its "
+        "place: --force")
 
 
 def save_record(places: Places, record: Record) -> None:

@@ -17,8 +17,10 @@ from collections.abc import Callable
 from vswitch.host import netlink
 from vswitch.host.namespaces import inside
 
-RTMGRP_LINK = 1
+RTMGRP_LINK, RTMGRP_TC = 1, 8
 RTM_NEWLINK, RTM_DELLINK = 16, 17
+RTM_DELQDISC, RTM_DELTFILTER = 37, 45
+TCM_IFINDEX = 4                    # where in struct tcmsg
 IFLA_IFNAME, IFLA_CARRIER = 3, 33
 HEADER, IFINFOMSG = 16, 16         # octets of struct nlmsghdr and of struct ifinfomsg
 IFI_FLAGS, IFF_UP = 8, 1           # where in the latter the flags are
@@ -30,11 +32,15 @@ log = logging.getLogger("vswitchd")
 
 
 class LinkWatch:
-    """A thread that calls `told(interface, has_carrier)`; an interface that vanishes has no carrier."""
+    """A thread that calls `told(interface, has_carrier)`; an interface that vanishes has no carrier.
 
-    def __init__(self, namespace: str, told: Told) -> None:
+    `bared(index)` is called when a queueing discipline or a filter of an interface has gone: it may be its shield.
+    """
+
+    def __init__(self, namespace: str, told: Told, bared: Callable[[int], None]) -> None:
         self._namespace = namespace
         self._told = told
+        self._bared = bared
         self._socket = inside(namespace, _subscribe)
         self._end = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name=f"links of {namespace or 'the host'}", daemon=True)
@@ -54,8 +60,11 @@ class LinkWatch:
             if self._end in dict(news.poll()):
                 return
             try:
-                for name, has_carrier in _events(self._socket.recv(1 << 18)):
+                received = self._socket.recv(1 << 18)
+                for name, has_carrier in _events(received):
                     self._told(name, has_carrier)
+                for index in _bared(received):
+                    self._bared(index)
             except Exception as error:
                 self._look_up(error)
 
@@ -80,14 +89,15 @@ def is_readable(fd: int, seconds: float) -> bool:
     return bool(news.poll(1000 * seconds))
 
 
-def watch_links(namespace: str, told: Told) -> LinkWatch:
-    """Have `told` called, in a thread of its own, whenever a link of the namespace changes; `close()` ends it."""
-    return LinkWatch(namespace, told)
+def watch_links(namespace: str, told: Told, bared: Callable[[int], None] = lambda index: None) -> LinkWatch:
+    """Have `told` called, in a thread of its own, whenever a link of the namespace changes, and `bared` when one may have
+    lost its shield; `close()` ends it."""
+    return LinkWatch(namespace, told, bared)
 
 
 def _subscribe() -> socket.socket:
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-    events.bind((0, RTMGRP_LINK))
+    events.bind((0, RTMGRP_LINK | RTMGRP_TC))
     return events
 
 
@@ -100,6 +110,17 @@ def _events(data: bytes) -> list[tuple[str, bool]]:
             name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
             is_up = bool(struct.unpack_from("=I", data, at + HEADER + IFI_FLAGS)[0] & IFF_UP)
             found.append((name, kind == RTM_NEWLINK and is_up and attributes.get(IFLA_CARRIER, b"\1") != b"\0"))
+        at += max(HEADER, -(-length // 4) * 4)
+    return found
+
+
+def _bared(data: bytes) -> set[int]:
+    """The interfaces from which something has been taken off, by index."""
+    found, at = set(), 0
+    while at + HEADER <= len(data):
+        length, kind = struct.unpack_from("=IH", data, at)
+        if kind in (RTM_DELQDISC, RTM_DELTFILTER):
+            found.add(int(struct.unpack_from("=i", data, at + HEADER + TCM_IFINDEX)[0]))
         at += max(HEADER, -(-length // 4) * 4)
     return found
 
