@@ -57,7 +57,10 @@ def up(text: str, file: str, wish: Wish, machine: Machine, told: Told = lambda d
         raise PartlyAppliedError("\n  ".join(["applied, but these differences remain:", *(step.words for step in unfinished)]))
     waiting = [step for step in left if isinstance(step, Await) and not step.optional]
     if waiting:
-        lines = ["everything else is up; these ports come up when their interfaces are there:", *(step.words for step in waiting)]
+        done = [step.words for step in steps if not isinstance(step, Await)]
+        lines = [*([f"done: {'; '.join(done)}"] if done else []),
+                 "everything else is up; these ports come up when their interfaces are there:",
+                 *(f"{step.words[2:]}: {step.why}" for step in waiting)]
         raise WaitingError("\n  ".join(lines), frozenset(step.name for step in left if isinstance(step, Await)))
     return steps
 

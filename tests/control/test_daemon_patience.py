@@ -12,8 +12,8 @@ from tests.control.test_daemon_api import served  # noqa: F401  (a fixture)
 from tests.support.waiting import eventually
 from vswitch import reconcile
 from vswitch.daemon import body_limit, changes, patience
-from vswitch.daemon.control import Progress
 from vswitch.daemon.patience import wait_for
+from vswitch.daemon.progress import Progress
 from vswitch.errors import DaemonError, HostError, RefusedError
 from vswitch.plan.interface_steps import TapCreate
 

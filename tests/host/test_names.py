@@ -75,6 +75,12 @@ def test_a_guest_with_one_port_stands_for_it(box, said):
     assert said("attach", "flat", "alice", "--tap", "alice-eth0")[0] == 0
 
 
+def test_a_tap_that_is_not_there_is_refused_and_nothing_changes(box, said):
+    code, _, err = said("attach", "flat", "alice", "--tap", "tapz")
+    assert code == 1 and "there is no interface tapz" in err
+    assert "alice-eth0" in box.interfaces() and box.port("alice.eth0")["interface"] == "alice-eth0"
+
+
 def test_down_twice_by_file_is_no_mistake_and_by_name_is_one(box, tmp_path):
     file = tmp_path / "second.yaml"
     file.write_text(TOPOLOGY.replace("name: flat", "name: second").replace("alice", "carol").replace("bob", "dave"))

@@ -171,7 +171,9 @@ def _only_file() -> str:
     """The single *.yaml of the current directory that says `schema: vswitch/v1`."""
     found = _files()
     if not found:
-        raise UsageError("no topology file here; name one, or write one with `vswitch init`")
+        others = sorted(path.name for path in Path().glob("*.y*ml"))[:4]
+        hint = f" ({', '.join(others)}: without a line `schema: vswitch/v1`)" if others else ""
+        raise UsageError(f"no topology file here{hint}; name one, or write one with `vswitch init`")
     if len(found) > 1:
         raise UsageError(f"several topology files here ({', '.join(found)}); name one")
     return found[0]

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.notes import told
-from vswitch.errors import RefusedError, RolledBackError, TopologyError, UsageError, VswitchError
+from vswitch.errors import RefusedError, RolledBackError, TopologyError, UsageError, VswitchError, WaitingError
 from vswitch.plan import Step
 
 REFUSALS = (RefusedError, RolledBackError, TopologyError, UsageError)
@@ -62,11 +62,10 @@ class Audit:
         try:
             name, steps = do()
         except Exception as error:
-            is_refused = isinstance(error, REFUSALS)
-            how = "was refused" if is_refused else "failed"
+            kind, how = _ending(error, event)
             message = str(error) if isinstance(error, VswitchError) else repr(error)
-            self._journal.of(topology or "?").audit("refused" if is_refused else "failed",
-                                                    f"`{words}` of {asker} {how}: {message.strip() or type(error).__name__}")
+            told_as = f"`{words}` of {asker} {how}: {message.strip() or type(error).__name__}"
+            self._journal.of(topology or "?").audit(kind, told_as)
             raise
         events, text = self._journal.of(name), f"`{words}` of {asker}: {told(steps)}"
         if steps or event != "changed":
@@ -74,6 +73,13 @@ class Audit:
         else:
             events.audit_only(text)
         return name, steps
+
+
+def _ending(error: Exception, event: str) -> tuple[str, str]:
+    """What the event of an error is called, and what became of the command."""
+    if isinstance(error, WaitingError):
+        return event, "is done, but for what is not there"
+    return ("refused", "was refused") if isinstance(error, REFUSALS) else ("failed", "failed")
 
 
 def command(word: str, file: str = "", **options: object) -> str:

@@ -9,13 +9,14 @@ import logging
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from vswitch import reconcile
 from vswitch.daemon.deadlines import Deadlines, now_s
 from vswitch.daemon.journal import Journal
 from vswitch.daemon.notes import told
 from vswitch.daemon.places import Places
+from vswitch.daemon.progress import Progress
 from vswitch.daemon.records import (
     Record,
     Unreadable,
@@ -38,6 +39,7 @@ from vswitch.errors import (
 )
 from vswitch.plan import Step
 from vswitch.plan.interface_steps import Await
+from vswitch.plan.refusals import refuse_absent_tap
 from vswitch.plan.wanted import Wish
 from vswitch.topology import loads
 
@@ -47,16 +49,6 @@ CONFIRM_S = 60.0                   # when the host's own addresses move and the 
 RETRY_S = 10.0                     # after a change could not be taken back
 Follow = Callable[[str, Record | None], None]
 Done = tuple[str, list[Step]]      # the topology's name, and the steps
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the change is that is being done; who waits behind it sees it move too."""
-
-    topology: str = ""
-    done: int = 0
-    of: int = 0                        # steps
-    moves: int = 0                     # goes up with whatever is done
 
 
 class Control:
@@ -163,6 +155,8 @@ class Control:
             attached = {**record.attached, port: tap}
             if ports[port] == tap:
                 del attached[port]     # back to the TAP of its own
+            else:
+                refuse_absent_tap(tap, self._machine.observe(name, record.namespace))
             return name, self._apply(replace(record, attached=attached))
 
     def down(self, name: str, force: bool) -> Done:

@@ -30,8 +30,8 @@ def _absence(wanted: WantedPort, observed: Observed, wish: Wish) -> str:
     if port.role == "uplink" and port.found_by and not port.interface:
         return missing_address(port, observed)
     if port.role == "uplink":
-        return (f"there is no interface {port.interface} on this host{known(observed)}; "
-                "`up --lab` plays adapters and what they lead to")
+        return (f"there is no interface {port.interface} on this host{known(observed)}; correct `interface:`, say "
+                "`optional: true`, or have `up --lab` play it")
     if port.tap is not None and port.tap.adopt:
         return f"there is no interface {port.interface} to adopt{known(observed)}"
     return ""
@@ -41,4 +41,4 @@ def known(observed: Observed) -> str:
     """The interfaces that a person may have meant."""
     names = sorted(name for name, interface in observed.interfaces.items()
                    if name != "lo" and owner_of(interface.alias) is None)
-    return f"; there are {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}" if names else ", nor any other"
+    return f"; there are {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}" if names else " (it has none but lo)"

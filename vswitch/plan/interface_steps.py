@@ -141,7 +141,7 @@ class Await(_InterfaceStep):
 
     @property
     def words(self) -> str:
-        return f"? port {self.port} waits{f' for {self.name}' if self.name else ''}: {self.why}"
+        return f"? port {self.port} waits for {self.name or 'its adapter'}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vswitch.errors import RefusedError, TopologyError
+from vswitch.plan.absent import known
 from vswitch.plan.interface_steps import TapDelete
 from vswitch.plan.state import Interface, Observed, left_by, owner_of
 from vswitch.plan.steps import Step
@@ -27,6 +28,12 @@ def refuse_foreign(topology: str, wanted: Iterable[WantedPort], observed: Observ
             mistakes.append(f"{place}: {text}{place.excerpt}" if place else text)
     if mistakes:
         raise TopologyError(mistakes)
+
+
+def refuse_absent_tap(tap: str, observed: Observed) -> None:
+    """Raise RefusedError for a TAP that a running guest is said to hold and that is not there."""
+    if tap not in observed.interfaces:
+        raise RefusedError(f"there is no interface {tap} on this host{known(observed)}; name the TAP that the guest holds")
 
 
 def refuse_open_taps(steps: Sequence[Step], observed: Observed, wish: Wish) -> None:
