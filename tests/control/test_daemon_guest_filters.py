@@ -233,3 +233,24 @@ def test_what_was_matched_stays_so():
     ports = [config("a.x", "t0", OWN), config("a.y", "t1", OTHER)]
     assert matching.match([Adapter("n0", OWN), Adapter("n1", OTHER)], ports) == {"a.x": OWN, "a.y": OTHER}
     assert matching.match([Adapter("n0", OTHER), Adapter("n1", OWN)], ports) == {"a.x": OTHER, "a.y": OWN}
+
+
+def test_link_down_pulls_the_cable_out_of_the_guests_adapter(watched):
+    """By QMP `set_link`, again for a QEMU that was started anew; and no cable that somebody else has pulled is plugged in."""
+    def set_link(word):
+        watched.one.supervisor.perform(PortSet("t", "test", switch="s1", port="a", config={"link": word}))
+        watched.filters.watch("t", {"a": str(watched.qemu.path)})    # as after each change
+
+    watched.works()
+    assert watched.qemu.links == {}                  # nothing was asked for
+    set_link("down")
+    eventually(lambda: watched.qemu.links == {"nic0": False})
+    watched.qemu.end()
+    watched.qemu.links.clear()
+    watched.qemu.start()
+    eventually(lambda: watched.qemu.links == {"nic0": False})
+    set_link("up")
+    eventually(lambda: watched.qemu.links == {"nic0": True})
+    watched.qemu.links.clear()
+    watched.works()
+    assert watched.qemu.links == {}

@@ -24,6 +24,7 @@ class FakeQmp:
         self.answers: dict[str, Any] = {}
         self.greeting: bytes = _line(GREETING)
         self.n_asked = 0
+        self.links: dict[str, bool] = {}             # what it was told of adapters' links
         self._connections: list[socket.socket] = []
         self.start()
 
@@ -87,6 +88,9 @@ class FakeQmp:
             return {}
         if command == "query-rx-filter":
             return [{"name": name, "main-mac": mac} for name, mac in self.adapters.items()]
+        if command == "set_link":
+            self.links[arguments["name"]] = arguments["up"]
+            return {}
         if command == "qom-get":
             return self.own.get(arguments["path"].rpartition("/")[2])
         if command == "human-monitor-command":

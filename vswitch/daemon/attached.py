@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from dataplane.messages import close_fds
 from vswitch.daemon import guest_state
 from vswitch.host import vhost_sockets
 
+TUNSETCARRIER = 0x400454E2         # tun(4): the carrier of the device behind a file descriptor
 log = logging.getLogger("vswitchd")
 RETRY_S = 0.2                      # between looks for a QEMU that is to listen
 FAILURES_FREE = 5                  # guests in a row that never started; after them the next one waits, longer and longer
@@ -78,6 +80,8 @@ class AttachedPort:
     def take(self, values: dict[str, Any]) -> None:
         """The data plane has changed it."""
         self.config = self.config | values
+        if "link" in values:
+            self.show_link()
         if values.get("carrier"):
             self.errno = 0             # it serves the port again, or says so once more
 
@@ -85,6 +89,19 @@ class AttachedPort:
         """The data plane has other descriptors of it; takes `fds`."""
         self.close()
         self.fds, self.errno = fds, 0
+        self.show_link()
+
+    def __post_init__(self) -> None:
+        if self.config.get("link") == "down":
+            self.show_link()
+
+    def show_link(self) -> None:
+        """`link` reaches who has the kernel's side of a TAP of which we hold the other: a lab's guest, the host itself."""
+        if self.config.get("driver") == "tun":
+            is_up = struct.pack("i", self.config["link"] == "up")
+            for fd in self.fds:
+                with suppress(OSError):
+                    fcntl.ioctl(fd, TUNSETCARRIER, is_up)
 
     def close(self) -> None:
         close_fds(self.hand_over())

@@ -23,7 +23,7 @@ from vswitch.daemon.supervisor import Supervisor
 from vswitch.errors import DataplaneError
 
 log = logging.getLogger("vswitchd")
-Tell = Callable[[list[Adapter], "Matching"], Awaitable[None]]
+Tell = Callable[[list[Adapter], "Matching"], Awaitable[dict[str, bool]]]
 RETRY_S = 1.0                      # between one attempt to reach a guest and the next
 
 
@@ -31,6 +31,7 @@ RETRY_S = 1.0                      # between one attempt to reach a guest and th
 class _Follower:
     path: str
     task: Future[None]
+    look: asyncio.Event                # set: what the adapters should be may have changed
 
 
 class GuestFilters:
@@ -47,9 +48,13 @@ class GuestFilters:
             if key[0] == topology and sockets.get(key[1]) != follower.path:
                 self._end(key)
         for guest, path in sockets.items():
-            if (topology, guest) not in self._followers:
-                task = asyncio.run_coroutine_threadsafe(self._follow(topology, guest, path), self._running_loop())
-                self._followers[topology, guest] = _Follower(path, task)
+            known = self._followers.get((topology, guest))
+            if known is None:
+                look = asyncio.Event()
+                task = asyncio.run_coroutine_threadsafe(self._follow(topology, guest, path, look), self._running_loop())
+                self._followers[topology, guest] = _Follower(path, task, look)
+            else:
+                self._running_loop().call_soon_threadsafe(known.look.set)
 
     def close(self) -> None:
         """Follow nobody any more; returns when the last socket is closed.  What was said last holds until the next vswitchd."""
@@ -73,30 +78,31 @@ class GuestFilters:
     def _end(self, key: tuple[str, str]) -> None:
         self._followers.pop(key).task.cancel()
 
-    async def _follow(self, topology: str, guest: str, path: str) -> None:
+    async def _follow(self, topology: str, guest: str, path: str, look: asyncio.Event) -> None:
         one_after_another = threading.Lock()         # a cancelled `_tell` goes on in its thread
 
-        async def tell(adapters: list[Adapter], matching: Matching) -> None:
-            await asyncio.to_thread(self._tell, topology, guest, adapters, matching, one_after_another)
+        async def tell(adapters: list[Adapter], matching: Matching) -> dict[str, bool]:
+            return await asyncio.to_thread(self._tell, topology, guest, adapters, matching, one_after_another)
 
         try:
-            await self._follow_for_ever(f"{topology}: guest {guest}", path, tell)
+            await self._follow_for_ever(f"{topology}: guest {guest}", path, tell, look)
         finally:
             if not self._is_closing and (topology, guest) not in self._followers:
                 await tell([], Matching())           # the file names no socket any more, so nobody says anything
 
-    async def _follow_for_ever(self, name: str, path: str, tell: Tell) -> None:
+    async def _follow_for_ever(self, name: str, path: str, tell: Tell, look: asyncio.Event) -> None:
+        unplugged: set[str] = set()
         is_heard = True                # so that silence is said once, and not each second
         while True:
             matching = Matching()
 
-            async def told(adapters: list[Adapter], matching: Matching = matching) -> None:
+            async def told(adapters: list[Adapter], matching: Matching = matching) -> dict[str, bool]:
                 nonlocal is_heard
                 is_heard = True
-                await tell(adapters, matching)
+                return await tell(adapters, matching)
 
             try:
-                await follow(path, told)
+                await follow(path, told, look, unplugged)
             except Exception as error:               # descriptors may have run out: it is tried again like a lost guest
                 if not isinstance(error, QmpError):
                     log.error("%s: %s", name, error)
@@ -108,12 +114,13 @@ class GuestFilters:
                 await tell([], matching)
             await asyncio.sleep(RETRY_S)
 
-    def _tell(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching, lock: threading.Lock) -> None:
+    def _tell(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching,
+              lock: threading.Lock) -> dict[str, bool]:
         with lock:
-            self._tell_ports(topology, guest, adapters, matching)
+            return self._tell_ports(topology, guest, adapters, matching)
 
-    def _tell_ports(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching) -> None:
-        """Give each port of the guest the address of its adapter, or that nobody says."""
+    def _tell_ports(self, topology: str, guest: str, adapters: list[Adapter], matching: Matching) -> dict[str, bool]:
+        """Give each port of the guest the address of its adapter, or that nobody says; whether the adapters' links are up."""
         ports: dict[str, tuple[Plane, dict[str, Any]]] = {
             name: (plane, port.config) for plane in self._supervisor.planes(topology)
             for name, port in list(plane.ports.items()) if port.config["guest"] == guest}
@@ -129,6 +136,7 @@ class GuestFilters:
                 continue
             if mac and config["mac"] and mac != config["mac"]:
                 log.warning("%s: the guest of %s uses %s instead of %s", plane.name, name, mac, config["mac"])
+        return {adapter: ports[port][1]["link"] == "up" for adapter, port in matching.known.items() if port in ports}
 
 
 async def _drain() -> None:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ ADAPTER = re.compile(r"(\S{1,64}): index=\d+,type=nic,")
 TAP = re.compile(r" \\ \S+: index=\d+,type=tap,ifname=([^,\s]{1,15}),")
 
 Answer = TypeVar("Answer")
+log = logging.getLogger("vswitchd")
 
 # The library reports on its own what is the guest's doing and of no use to this host's log.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
@@ -52,6 +53,9 @@ class Adapter:
     tap: str = ""
 
 
+Told = Callable[[list[Adapter]], Awaitable[Mapping[str, bool] | None]]
+
+
 class _Client(QMPClient):
     """Counts what comes in."""
 
@@ -69,17 +73,22 @@ class _Client(QMPClient):
         return super()._cb_inbound(msg)
 
 
-async def follow(path: str, told: Callable[[list[Adapter]], Awaitable[None]]) -> None:
-    """Tell the guest's adapters now and after each change, for as long as somebody answers; ends with QmpError."""
+async def follow(path: str, told: Told, changed: asyncio.Event | None = None, unplugged: set[str] | None = None) -> None:
+    """Tell the guest's adapters now and after each change, for as long as somebody answers; ends with QmpError.
+
+    What `told` answers becomes the link of each adapter that it names.  `changed` may be set to have them told again;
+    `unplugged` are the adapters whose cable we have pulled out, also on a connection before: no other is plugged in.
+    """
     client = _Client(readbuflen=LINE_MAX)
-    changed = asyncio.Event()
+    changed = changed or asyncio.Event()
+    links = _Links(client, set() if unplugged is None else unplugged)
     # Never accepts: the library keeps every accepted event for ever.
     client.events.event_filter = lambda event: _note(event, changed)
     try:
         await _answer(client.connect(path))
         while True:
             changed.clear()
-            await told(await _adapters(client))
+            await links.settle(await told(await _adapters(client)) or {})
             await asyncio.sleep(PAUSE_S)
             await _until_changed_or_gone(client, changed)
     except (QMPError, OSError, EOFError, ValueError) as error:
@@ -87,6 +96,26 @@ async def follow(path: str, told: Callable[[list[Adapter]], Awaitable[None]]) ->
     finally:
         with contextlib.suppress(Exception, asyncio.TimeoutError):
             await asyncio.wait_for(client.disconnect(), ANSWER_S)
+
+
+class _Links:
+    """The links of a guest's adapters.  Somebody else may pull a cable, and that is no business of ours."""
+
+    def __init__(self, client: QMPClient, unplugged: set[str]) -> None:
+        self._client = client
+        self._unplugged = unplugged    # by us, ever
+        self._said_down: set[str] = set()            # on this connection: a QEMU that was started anew has every link up
+
+    async def settle(self, wanted: Mapping[str, bool]) -> None:
+        for name, is_up in wanted.items():
+            if name not in (self._unplugged if is_up else wanted.keys() - self._said_down):
+                continue
+            try:
+                await _ask(self._client, "set_link", {"name": name, "up": is_up})
+            except QMPError as error:                # an adapter that knows no link
+                log.warning("the link of %s cannot be set: %s", name, error)
+            for known in (self._unplugged, self._said_down):
+                (known.discard if is_up else known.add)(name)
 
 
 def _note(event: Message, changed: asyncio.Event) -> bool:
