@@ -75,7 +75,7 @@ def _holders(names: AbstractSet[str]) -> Iterator[tuple[str, Path, int]]:
     """(the TAP, its holder's folder in /proc, a copy of its fd) for each fd that is open on one of the TAPs; the caller closes
     the copy."""
     here = os.stat("/proc/thread-self/ns/net").st_ino
-    for shown in Path("/proc").glob("[0-9]*/fdinfo/*"):
+    for shown in _descriptors():
         try:
             found = re.search(r"^iff:\t(.+)$", shown.read_text(), re.MULTILINE)
             if found is None or found[1] not in names:
@@ -87,6 +87,16 @@ def _holders(names: AbstractSet[str]) -> Iterator[tuple[str, Path, int]]:
             yield found[1], shown.parents[1], fd
         else:
             os.close(fd)               # another TAP of the same name
+
+
+def _descriptors(proc: Path = Path("/proc")) -> Iterator[Path]:
+    """What proc(5) shows of each descriptor of each process; a process may end at any moment, which pathlib's glob does not
+    forgive."""
+    for process in os.listdir(proc):
+        if process.isdecimal():
+            with contextlib.suppress(OSError):
+                shown = proc / process / "fdinfo"
+                yield from [shown / number for number in os.listdir(shown)]
 
 
 def _copy(pid: int, number: int) -> int:
