@@ -14,7 +14,8 @@ from dataplane.frames.frame cimport Frame, frame_source
 from dataplane.state cimport PORTS_MAX, PortState, SwitchState, port_allows, port_entry_kind
 from dataplane.sys.compiler cimport load_be64
 from dataplane.tables.bindings cimport (
-    LOW_MAX, MAPPED_V4, DrawnAddress, bindings_have, bindings_name, bindings_reach, drawn_find, drawn_may_try, drawn_room,
+    LOW_MAX, MAPPED_V4, DrawnAddress, bindings_have, bindings_name, bindings_reach, drawn_enter, drawn_find, drawn_is_in,
+    drawn_may_try, drawn_room,
     is_link_local,
 )
 from dataplane.tables.fdb cimport FdbEntry
@@ -90,6 +91,13 @@ cdef inline bint address_is_drawn(
         place.high = high
         place.low = low
         place.is_used = 0
+        place.n_vids = 0
+        drawn_enter(place, frame.vid)
+    elif not drawn_is_in(place, frame.vid):
+        # Drawn where nobody had it, it would be another's in the next VLAN of a trunk.
+        if not drawn_may_try(&port.drawn, switch.now_s) or address_is_taken(switch, port, frame.vid, high, low):
+            return False
+        drawn_enter(place, frame.vid)
     place.is_used |= not is_asked
     place.seen_s = switch.now_s
     return True

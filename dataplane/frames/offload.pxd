@@ -13,7 +13,7 @@ from dataplane.frames.network cimport (
     NETWORK_ARP, NETWORK_OTHER, NETWORK_UNREADABLE, NETWORK_WHOLE, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP,
     PROTOCOL_UDP, Network, network_find,
 )
-from dataplane.sys.compiler cimport vs_unlikely
+from dataplane.sys.compiler cimport load_be16, vs_unlikely
 
 cdef enum:
     GSO_NONE = 0
@@ -25,6 +25,14 @@ cdef enum:
     GSO_TUNNEL = 0x60            # a UDP tunnel's, by the version of the outer packet (virtio 1.4); we look for ourselves
     GSO_ECN = 0x80
     PACKETS_MAX = 2048           # of one super-frame: 64 KiB at the smallest MSS that Linux sends (48), rounded up
+
+
+cdef inline bint is_dhcp(const Frame *frame, const Network *network) noexcept nogil:
+    """Whether a UDP packet is between the ports of DHCP, no tunnel's, whose first octet `dhcp_server` judges."""
+    cdef uint16_t source = load_be16(frame.header + network.transport_at)
+    cdef uint16_t destination = load_be16(frame.header + network.transport_at + 2)
+    return (source == 67 or source == 68 or source == 546 or source == 547
+            or destination == 67 or destination == 68 or destination == 546 or destination == 547)
 
 
 cdef inline bint checksum_is_placed(const Frame *frame, const Network *network) noexcept nogil:
@@ -45,7 +53,9 @@ cdef inline bint checksum_is_placed(const Frame *frame, const Network *network) 
         if network.protocol == PROTOCOL_TCP:
             return start == network.transport_at and frame.csum_offset == 16
         if network.protocol == PROTOCOL_UDP:
-            return start == network.transport_at and frame.csum_offset == 6 or start >= <uint32_t>network.transport_at + 8
+            if start == network.transport_at:
+                return frame.csum_offset == 6
+            return start >= <uint32_t>network.transport_at + 8 and not is_dhcp(frame, network)
         if network.protocol == PROTOCOL_ICMP or network.protocol == PROTOCOL_ICMPV6:
             return start == network.transport_at and frame.csum_offset == 2
     return start >= network.transport_at

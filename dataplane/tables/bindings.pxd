@@ -8,7 +8,7 @@ random are, in this order of places, one IPv6 link-local address (RFC 7217), one
 Threads: the worker reads, and writes what is drawn; the control side writes what is written, through the mailbox.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     BINDINGS_MAX = 16            # of each version
@@ -17,6 +17,7 @@ cdef enum:
     DRAWN_GLOBAL = 2             # first of the others
     DRAWN_MAX = 10               # a day's temporary addresses of a week (RFC 8981, 3.8), and the stable one
     DRAWN_IDLE_S = 60            # after which another one may take the place
+    VIDS_MAX = 4
     TRIES_MAX = 8                # new ones in a second: each is held against those of all ports
     MAPPED_V4 = 0xFFFF00000000
     LOW_MAX = 0xFFFF             # interface identifiers up to here are chosen by people; nobody draws 48 zeroes
@@ -38,6 +39,8 @@ cdef struct DrawnAddress:
     uint64_t high
     uint64_t low
     uint32_t seen_s
+    uint16_t vids[VIDS_MAX]      # the VLANs in which no other port has it; a trunk's guest may use it in several
+    uint8_t n_vids               # how many have been entered; the oldest goes
     uint8_t is_used              # spoken from, and not only asked about (RFC 4862, 5.4)
 
 cdef struct Drawn:
@@ -88,6 +91,20 @@ cdef inline DrawnAddress *drawn_find(Drawn *drawn, uint64_t high, uint64_t low) 
         if drawn.places[i].low == low and drawn.places[i].high == high:
             return &drawn.places[i]
     return NULL
+
+
+cdef inline bint drawn_is_in(const DrawnAddress *place, uint16_t vid) noexcept nogil:
+    """Whether it has been held against the other ports of this VLAN."""
+    cdef uint32_t i, n = place.n_vids if place.n_vids < VIDS_MAX else VIDS_MAX
+    for i in range(n):
+        if place.vids[i] == vid:
+            return True
+    return False
+
+
+cdef inline void drawn_enter(DrawnAddress *place, uint16_t vid) noexcept nogil:
+    place.vids[place.n_vids % VIDS_MAX] = vid
+    place.n_vids = <uint8_t>(place.n_vids + 1 if place.n_vids < 2 * VIDS_MAX - 1 else VIDS_MAX)
 
 
 cdef inline bint drawn_is_free(const DrawnAddress *place, bint stays, uint32_t now_s) noexcept nogil:

@@ -135,6 +135,21 @@ def test_each_change_and_each_refusal_is_an_entry_and_a_line(caplog):
     assert len(caplog.messages) == 4 + 5 * LINES_MAX
 
 
+def test_names_that_are_invented_push_out_no_others():
+    """Anybody who may ask can refuse himself under any name, a data plane's or one after another."""
+    journal = Journal()
+    audit = Audit(journal)
+    audit("root (uid 0, pid 1)", "up prod.yaml", "prod", "changed", lambda: ("prod", [SwitchStart("prod", "why", switch="s")]))
+    journal.of("prod/s").note("changed", "its own")
+    for n in range(3 * NAMES_MAX):
+        for name in (f"n{n}", f"n{n}/x", "prod/s", "../prod", "", "x" * 300):
+            with pytest.raises(RefusedError):
+                audit("eve (uid 7, pid 2)", "down", name, "changed", lambda: raising(RefusedError("no")))
+    names = [name for name, _ in journal.entries()]
+    assert "prod" in names and len(set(names)) <= NAMES_MAX + 2
+    assert [entry.text for name, entry in journal.entries() if name == "prod/s"] == ["its own"]
+
+
 def raising(error):
     raise error
 

@@ -59,6 +59,8 @@ def test_a_mistake_in_a_merged_map_is_shown_where_it_is_written():
 
 @pytest.mark.parametrize("text", [
     LAN + "guests: {a: &a {<<: *a, switch: lan}}\n",
+    HEAD + "x0: &x0 {}\n" + "".join(f"x{n}: &x{n} {{<<: [*x{n - 1}, *x{n - 1}]}}\n" for n in range(1, 30)),
+    LAN + "guests: {a: {switch: lan, mtu: 0x" + "f" * 4000 + "}}\n",
     LAN + "x-0: &a0 {k: v}\n" + "".join(f"x-{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40)),
 ])
 def test_merges_without_end_are_refused(text):

@@ -195,3 +195,36 @@ def test_siblings_speak_for_each_other_s_addresses(switch):
     assert not passes(switch, v4("10.0.0.1", src=C), "x")
     switch.set("n2", guest="other")
     assert not passes(switch, v4("10.0.0.1"), "n2")
+
+
+STOLEN = "2001:db8:0:1:bbbb:bbbb:bbbb:bbbb"
+
+
+@pytest.mark.parametrize("claimed", [STOLEN, LOCAL, PRIVATE[0], "169.254.7.7"])
+def test_what_is_drawn_in_one_vlan_of_a_trunk_is_no_title_in_another(switch, claimed):
+    """A trunk's guest draws the address where nobody has it, and then claims it where another guest does."""
+    def claim(port, vid=None, src=A):
+        octets = mac(BROADCAST) + (v4(claimed, src) if "." in claimed else v6(claimed, src=src))[6:]
+        tagged = octets[:12] + b"\x81\x00" + vid.to_bytes(2, "big") + octets[12:] if vid else octets
+        return passes(switch, tagged, port)
+
+    switch.port("a", tagged=[10, 20], ip_binding="reject", addresses=WRITTEN, guest="a")
+    switch.port("b", access=20, ip_binding="reject", guest="b",
+                addresses=["10.0.0.2/24", f"{STOLEN if claimed == STOLEN else '2001:db8:0:1::2'}/64"])
+    switch.port("c", access=10, guest="c")
+    switch.port("d", access=20, guest="d")
+    assert claim("b", src=B)           # it is b's, written or drawn
+    assert not claim("a", 20)
+    assert claim("a", 10)              # the control: in this VLAN nobody else has it
+    assert not claim("a", 20)
+    switch.set("b", carrier=False)     # the control: what was drawn is free once its guest has gone
+    assert claim("a", 20) is (claimed != STOLEN)
+
+
+def test_a_trunk_s_guest_uses_its_address_in_several_vlans(switch):
+    vids = [10, 20, 30, 40, 50, 60]
+    switch.port("a", tagged=vids, ip_binding="reject", addresses=WRITTEN, guest="a")
+    switch.port("c", tagged=vids, guest="c")
+    for vid in vids:
+        octets = mac(BROADCAST) + v6(LOCAL)[6:]
+        assert passes(switch, octets[:12] + b"\x81\x00" + vid.to_bytes(2, "big") + octets[12:]), vid

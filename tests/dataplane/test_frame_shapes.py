@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.support.frames import B, frame, tag
-from tests.support.packets import ICMP, ICMPV6, IPV4, IPV6, UDP, arp, ipv4, ipv6
+from tests.support.packets import ICMP, ICMPV6, IPV4, IPV6, UDP, arp, ipv4, ipv6, udp
 
 SEED = 2017
 TCP = 6
@@ -97,6 +97,11 @@ PLACES: dict[str, tuple[bytes, dict[tuple[int, int], bool]]] = {
                                  (41, 16): False, (14, 12): False, (240, 2): False, (241, 1): False}),
     "udp over IPv6": (frame(B, ethertype=IPV6, payload=ipv6("fe80::1", "fe80::2", UDP, datagram(INNER))),
                       {(54, 6): True, (62, 16): True, (54, 0): False, (54, 2): False, (14, 8): False}),
+    "dhcp, whose first octet is judged": (
+        frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", UDP, udp(67, 67, 200))),
+        {(34, 6): True, (42, 0): False, (84, 16): False}),
+    "dhcp of IPv6": (frame(B, ethertype=IPV6, payload=ipv6("fe80::1", "fe80::2", UDP, udp(547, 547, 200))),
+                     {(54, 6): True, (62, 0): False}),
     "icmpv6": (frame(B, ethertype=IPV6, payload=ipv6("fe80::1", "fe80::2", ICMPV6, INNER)),
                {(54, 2): True, (54, 0): False, (54, 24): False, (62, 0): False}),
     "icmp": (frame(B, ethertype=IPV4, payload=ipv4("10.0.0.1", "10.0.0.2", ICMP, INNER)),

@@ -67,7 +67,11 @@ class ReferenceBindings(ReferenceTable):
             place = port.drawn.room(address, self.now_s)
             if place is None or not port.drawn.may_try(self.now_s) or self._is_taken(port, frame.vid, address):
                 return False
-            place.address, place.is_used = address, False
+            place.address, place.is_used, place.vids = address, False, [frame.vid]
+        elif frame.vid not in place.vids:
+            if not port.drawn.may_try(self.now_s) or self._is_taken(port, frame.vid, address):
+                return False
+            place.enter(frame.vid)
         place.is_used = place.is_used or not is_asked
         place.seen_s = self.now_s
         return True

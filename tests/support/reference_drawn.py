@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LINK_LOCAL = ipaddress.ip_network("fe80::/64")
-IDLE_S, TRIES, PLACES = 60, 8, 8
+IDLE_S, TRIES, PLACES, VIDS = 60, 8, 8, 4
 
 
 @dataclass
@@ -17,6 +17,11 @@ class Drawn:
     address: Any = None
     seen_s: int = 0
     is_used: bool = False                    # or only asked about
+    vids: list[int] = field(default_factory=list)      # where it was held against other ports, the last four VLANs
+
+
+    def enter(self, vid: int) -> None:
+        self.vids = [*self.vids, vid][-VIDS:]
 
 
 class DrawnAddresses:

@@ -103,7 +103,8 @@ def rows_of(read: Callable[[str | None], list[dict[str, Any]]], topology: str | 
 
 
 def name_of_unconfirmed(word: str | None) -> str:
-    """The topology that `word` means, or the only one that waits for its confirmation."""
+    """The topology that `word` means, or the only one that waits for its confirmation; a vswitchd that died is followed."""
+    client().ensure_daemon()
     if word is not None:
         return str(name_up(word))
     waiting = [row["name"] for row in client().topologies() if row["unconfirmed"]]

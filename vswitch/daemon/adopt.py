@@ -25,7 +25,7 @@ from typing import Any
 from dataplane.messages import FDS_MAX, PORT_DEFAULTS, PORTS_MAX, SWITCH_DEFAULTS, close_fds, kind_of
 from vswitch.daemon import guest_state
 from vswitch.daemon.attached import ERRNO_MAX, AttachedPort, Guest
-from vswitch.daemon.connection import Connection
+from vswitch.daemon.connection import Connection, quoted
 from vswitch.daemon.guest_state import borrowed, is_stream
 from vswitch.daemon.life import check_version
 from vswitch.daemon.places import Places
@@ -151,7 +151,7 @@ class _Taken:
     def settle(self, connection: Connection) -> None:
         """Take from it the ports that do not fit, and tell it how the others are set."""
         for name in sorted(self.strangers):
-            log.warning("port %s of the data plane that is adopted does not fit its topology and is removed", name)
+            log.warning("port %s of the data plane that is adopted does not fit its topology and is removed", quoted(name))
             connection.ask("port_remove", {"port": name})
         self.strangers.clear()
         for name, told in self._told.items():
@@ -161,7 +161,7 @@ class _Taken:
         """One port, whose descriptors are the last of `fds`."""
         config, held, guest_fds = _heads_of(listed)
         if len(fds) < held + guest_fds or config["name"] in self.ports:
-            raise DataplaneError(f"its port {config['name']} does not hold what it says")
+            raise DataplaneError(f"its port {quoted(config['name'])} does not hold what it says")
         own, theirs = [fds.pop() for _ in range(held)], [fds.pop() for _ in range(guest_fds)]
         wanted = self.promised.get(config["name"])
         try:
@@ -209,7 +209,7 @@ def _fits(wanted: Mapping[str, Any], config: Mapping[str, Any], fds: list[int]) 
     is_caller = driver == "vhost_user" and wanted["socket"]["listen"] == "qemu"
     n_most = 0 if is_caller else FDS_MAX if driver == "tun" else 1
     if not min(1, n_most) <= len(fds) <= n_most or not all(is_door_of(driver, fd) for fd in fds):
-        raise DataplaneError(f"its port {config['name']} does not hold what its driver needs")
+        raise DataplaneError(f"its port {quoted(config['name'])} does not hold what its driver needs")
     return not any(leads_elsewhere(driver, fd, wanted["interface"]) for fd in fds)
 
 

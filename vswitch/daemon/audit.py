@@ -20,6 +20,7 @@ from vswitch.errors import RefusedError, RolledBackError, TopologyError, UsageEr
 from vswitch.plan import Step
 
 REFUSALS = (RefusedError, RolledBackError, TopologyError, UsageError)
+KNOWN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")   # what a topology may be called; all else shares one list of events
 NAME = re.compile(r"^name:[ \t]*[\"']?([A-Za-z0-9._-]+)", re.MULTILINE)
 
 Done = tuple[str, list[Step]]
@@ -65,7 +66,7 @@ class Audit:
             kind, how = _ending(error, event)
             message = str(error) if isinstance(error, VswitchError) else repr(error)
             told_as = f"`{words}` of {asker} {how}: {message.strip() or type(error).__name__}"
-            self._journal.of(topology or "?").audit(kind, told_as)
+            self._journal.of(topology if KNOWN.fullmatch(topology) else "?").audit(kind, told_as)
             raise
         events, text = self._journal.of(name), f"`{words}` of {asker}: {told(steps)}"
         if steps or event != "changed":

@@ -42,10 +42,16 @@ class Journal:
         with self._lock:
             events = self._events.pop(name, None) or Events(name, changed=self._changed)
             self._events[name] = events              # the last one in the dict was asked for last
-            asked_for = [known for known in self._events if "/" not in known]
-            for known in asked_for[:-NAMES_MAX]:
-                del self._events[known]
+            self._make_room(name)
             return events
+
+    def _make_room(self, name: str) -> None:
+        """Forget what was asked for longest ago; first names under which nothing was ever done: those can be invented."""
+        asked_for = [known for known in self._events if "/" not in known]
+        invented = [known for known in asked_for
+                    if known != name and all(entry.event in ("refused", "failed") for entry in self._events[known].entries())]
+        for known in [*invented, *asked_for][:max(0, len(asked_for) - NAMES_MAX)]:
+            self._events.pop(known, None)
 
     def forget(self, name: str) -> None:
         """The data plane is gone for good."""

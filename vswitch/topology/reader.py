@@ -25,6 +25,7 @@ from vswitch.topology.model import Place
 SIZE_MAX = 1024 * 1024             # octets of a file; a switch of 1024 ports needs about 100 KiB
 NODES_MAX = 100_000                # values, and as many after aliases are followed
 ENTRIES_MAX = 4096                 # keys of one map: a guest each, and `count` makes many of one
+DIGITS_MAX = 40
 DEPTH_MAX = 32                     # the vocabulary needs eight
 CURE = "`count` makes many guests of one, and a second file a second topology"
 TAG = "tag:yaml.org,2002:"
@@ -179,6 +180,9 @@ class _Walk:
             raise TopologyError([f"{_place(self._document.file, node)}: maps are merged deeper than any topology needs"])
         self._document.key_places.update({(*path, "<<"): _place(self._document.file, key)
                                           for key, _ in node.value if _is_merge_key(key)})
+        self._left -= 1                # a merge costs something also where the map that it brings is empty
+        if self._left < 0:
+            raise TopologyError([f"{_place(self._document.file, node)}: aliases make the file larger than any topology needs"])
         brought = [value for key, value in node.value if _is_merge_key(key)]
         own = [(key, value) for key, value in node.value if not _is_merge_key(key)]
         yield from own
@@ -212,6 +216,8 @@ class _Walk:
                                "write a plain value; a topology is one file and includes no other")
             return text
         try:
+            if kind == "int" and len(text) > DIGITS_MAX:
+                return text            # no number that a topology needs; the interpreter refuses to print one of 4300 digits
             if kind == "int":
                 return int(text, 0) if text.lower().lstrip("+-").startswith(("0x", "0o")) else int(text)
             if kind == "float":
