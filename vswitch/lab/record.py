@@ -136,7 +136,9 @@ def _end(pidfd: int) -> None:
     """Ask the process to end, then end it; closes `pidfd`."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGTERM)
-        if not select.select([pidfd], [], [], PATIENCE_S)[0]:
+        ended = select.poll()          # not select(2), which knows no descriptor above 1023
+        ended.register(pidfd, select.POLLIN)
+        if not ended.poll(1000 * PATIENCE_S):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            select.select([pidfd], [], [], PATIENCE_S)
+            ended.poll(1000 * PATIENCE_S)
     os.close(pidfd)

@@ -80,7 +80,8 @@ def _wanted(port: Port, wish: Wish) -> WantedPort:
 
 def _unbound(port: Port) -> list[str]:
     """Of a port that is held to nothing, as many addresses of each IP version as the data plane knows of one port."""
-    both = [*port.addresses, *port.host_addresses] if port.ip_binding == "accept" else []
+    # Sorted: the kernel lists those that have moved to a host port in another order than those at its adapter.
+    both = [*port.addresses, *sorted(port.host_addresses)] if port.ip_binding == "accept" else []
     v4, v6 = [one for one in both if ":" not in one], [one for one in both if ":" in one]
     return [*v4[:BINDINGS_MAX], *v6[:BINDINGS_MAX]]
 
@@ -119,7 +120,7 @@ def port_configuration(port: Port, driver: str) -> dict[str, Any]:
         "storm_control": asdict(port.storm_control) if port.storm_control else None,
         "reserved_multicast": list(port.reserved_multicast),
         # What the port is held to; and what it is not held to, and no other port may draw as its own all the same.
-        "addresses": [*port.addresses, *port.host_addresses] if port.ip_binding != "accept" else [],
+        "addresses": [*port.addresses, *sorted(port.host_addresses)] if port.ip_binding != "accept" else [],
         "unbound_addresses": _unbound(port),
         "allowed_addresses": list(port.allowed_addresses) if port.ip_binding != "accept" else [],
         "ip_binding": port.ip_binding,
